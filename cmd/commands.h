@@ -1,0 +1,12 @@
+// commands: the table of subcommands. Adding one: a line here and a file cmd/cmd_<name>.c.
+#pragma once
+
+// X(name, summary)
+#define COMMAND_LIST(X)
+
+#define COMMAND_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
+COMMAND_LIST(COMMAND_DECLARE)
+#undef COMMAND_DECLARE
+
+// Exit codes of every command.
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };

@@ -1,0 +1,171 @@
+// zaya.h: the public interface of libzaya, the runtime and toolkit for ZAYA1 models.
+//
+// Conventions
+//  - Handles are opaque; whoever gets one from a *_open / *_new function frees it with the matching
+//    *_close / *_free (NULL is allowed there).
+//  - A fallible function returns false or NULL and fills its last argument, a zaya_error (may be
+//    NULL; must be zero-initialised or cleared before use: the first failure wins).
+//  - The library never prints, never exits and keeps no global mutable state. Different handles may
+//    be used from different threads; one handle from one thread at a time, unless said otherwise.
+//  - Strings are UTF-8. Token ids are int32_t. Sizes are in bytes unless said otherwise.
+#ifndef ZAYA_H
+#define ZAYA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(ZAYA_BUILDING) && defined(__GNUC__)
+#define ZAYA_API __attribute__((visibility("default")))
+#else
+#define ZAYA_API
+#endif
+
+// The version of the library, "major.minor.patch".
+ZAYA_API const char *zaya_version(void);
+
+// ---------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------
+
+#define ZAYA_STATUS_LIST(X)                                                                                  \
+  X(OK, "ok")                                                                                                \
+  X(E_INVALID, "invalid argument")                                                                           \
+  X(E_IO, "input/output error")                                                                              \
+  X(E_FORMAT, "malformed data")                                                                              \
+  X(E_UNSUPPORTED, "not supported")                                                                          \
+  X(E_MEMORY, "out of memory")                                                                               \
+  X(E_LIMIT, "limit exceeded")                                                                               \
+  X(E_CANCELLED, "cancelled")                                                                                \
+  X(E_NETWORK, "network error")
+
+typedef enum zaya_status {
+#define ZAYA_STATUS_ENUM(name, text) ZAYA_##name,
+  ZAYA_STATUS_LIST(ZAYA_STATUS_ENUM)
+#undef ZAYA_STATUS_ENUM
+} zaya_status;
+
+// The outcome of a call: a status, and one line that names the file, the tensor, what was expected
+// and what was found.
+typedef struct zaya_error {
+  zaya_status status;
+  char message[1020];
+} zaya_error;
+
+ZAYA_API const char *zaya_status_name(zaya_status status);
+ZAYA_API void zaya_error_clear(zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
+// Growable buffers that the library fills and the caller frees. Zero-initialise before first use;
+// functions append to what is there.
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_text { // NUL-terminated behind its `len` bytes, once it holds anything
+  char *data;
+  size_t len, cap;
+} zaya_text;
+
+typedef struct zaya_ids { // token ids
+  int32_t *data;
+  size_t len, cap;
+} zaya_ids;
+
+ZAYA_API void zaya_text_free(zaya_text *text);
+ZAYA_API void zaya_ids_free(zaya_ids *ids);
+
+// ---------------------------------------------------------------------------------------------
+// Model: a bundle or checkpoint folder, opened and mapped; read-only and shared by its sessions
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_model zaya_model;
+
+typedef struct zaya_model_params {
+  int n_threads; // threads that compute, the caller's included; 0: one per available core
+} zaya_model_params;
+
+// What the model is. Symbols as in docs/architecture.md.
+typedef struct zaya_model_info {
+  const char *layout;       // "switch_mlp", "legacy" or "native"
+  const char *format;       // of the linear layers: "affine 4-bit g32", "bf16", ...
+  int n_layers;             // attention and MoE layers counted one by one (80 for ZAYA1-8B)
+  int hidden_size;          // H
+  int n_heads, n_kv_heads;  // Nq, Nk
+  int head_dim;             // D
+  int rotary_dim;           // R
+  int expert_width;         // I
+  int n_experts;            // E, without the skip route
+  int router_width;         // P
+  int vocab_size;           // V
+  int max_position;         // the context the model was made for, in tokens
+  uint64_t n_params;        // all parameters
+  uint64_t n_params_active; // parameters that one token uses, without the embedding
+  uint64_t tensor_bytes;    // bytes of tensors in the folder
+  int n_threads;            // threads in use
+} zaya_model_info;
+
+// Opens the folder `dir` (bundle, legacy or native checkpoint). `params` may be NULL.
+ZAYA_API zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, zaya_error *err);
+ZAYA_API void zaya_model_close(zaya_model *model);
+ZAYA_API zaya_model_info zaya_model_get_info(const zaya_model *model);
+// Things that are odd but not fatal (what config.json says against what the tensors are), one line
+// each; NULL behind the last.
+ZAYA_API const char *zaya_model_note(const zaya_model *model, size_t i);
+
+// ---------------------------------------------------------------------------------------------
+// Session: one sequence. Owns its KV cache and the CCA state (conv_state and prev_hs) together:
+// neither is ever kept, copied or restored without the other. Many sessions may share one model;
+// calls that compute are serialised on the model's threads.
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_session zaya_session;
+typedef struct zaya_checkpoint zaya_checkpoint;
+
+// Receives traced tensors (float32, row-major): name as "layers.3.hidden", shape of `ndim` sizes.
+typedef void (*zaya_trace_fn)(void *user, const char *name, const float *data, int ndim, const size_t *shape);
+
+typedef enum zaya_logits_mode {
+  ZAYA_LOGITS_NONE, // no logits wanted
+  ZAYA_LOGITS_LAST, // [V], of the last token fed
+  ZAYA_LOGITS_ALL,  // [n, V]
+} zaya_logits_mode;
+
+// A sequence of at most `max_tokens`; says in the error what the memory would have been.
+ZAYA_API zaya_session *zaya_session_new(zaya_model *model, size_t max_tokens, zaya_error *err);
+ZAYA_API void zaya_session_free(zaya_session *session);
+// Bytes a session of `max_tokens` needs, before it is made.
+ZAYA_API size_t zaya_session_bytes(const zaya_model *model, size_t max_tokens);
+ZAYA_API size_t zaya_session_length(const zaya_session *session); // tokens fed so far
+ZAYA_API size_t zaya_session_capacity(const zaya_session *session);
+
+// Feeds `n` tokens. The numbers do not depend on how the ids are cut into calls, nor on the number
+// of threads: bit for bit. `logits` may be NULL with ZAYA_LOGITS_NONE. On failure the session is as
+// it was before the call.
+ZAYA_API bool zaya_session_feed(zaya_session *session, const int32_t *ids, size_t n, zaya_logits_mode mode,
+                                float *logits, zaya_error *err);
+// Traces every later feed: layers.i.hidden [n, H] (the block's output), layers.i.residual [n, H] (the
+// stream after the layer's merge), layers.i.route [n] (E means skip) and layers.i.route_prob [n].
+// NULL stops it.
+ZAYA_API void zaya_session_trace(zaya_session *session, zaya_trace_fn fn, void *user);
+// Hands the present state out: layers.i.conv_state [2, C] (older first), layers.i.prev_hs [H].
+ZAYA_API void zaya_session_trace_state(zaya_session *session, zaya_trace_fn fn, void *user);
+
+ZAYA_API void zaya_session_reset(zaya_session *session);
+ZAYA_API zaya_session *zaya_session_clone(const zaya_session *session, zaya_error *err);
+// A checkpoint remembers the length and the CCA state there; rewinding to it is exact as long as the
+// session still holds the same first tokens (it refuses when it knows that it does not).
+ZAYA_API zaya_checkpoint *zaya_session_checkpoint(const zaya_session *session, zaya_error *err);
+ZAYA_API void zaya_checkpoint_free(zaya_checkpoint *checkpoint);
+ZAYA_API bool zaya_session_rewind(zaya_session *session, const zaya_checkpoint *checkpoint, zaya_error *err);
+// Saves the whole state to `out`; loading refuses a buffer that is damaged or belongs to a model of
+// another shape. A loaded session continues bitwise as the saved one would have.
+ZAYA_API bool zaya_session_save(const zaya_session *session, zaya_text *out, zaya_error *err);
+ZAYA_API bool zaya_session_load(zaya_session *session, const void *data, size_t len, zaya_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

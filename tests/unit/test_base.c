@@ -1,0 +1,113 @@
+// base: errors, buffers, checked sizes, the thread pool.
+#include "test.h"
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/pool.h"
+#include "base/size.h"
+
+#include <stdatomic.h>
+
+static void first_failure_wins(void **state) {
+  (void)state;
+  zaya_error err = {0};
+  assert_false(err_set(&err, ZAYA_E_IO, "first %d", 1));
+  err_set(&err, ZAYA_E_MEMORY, "second");
+  assert_int_equal(err.status, ZAYA_E_IO);
+  assert_string_equal(err.message, "first 1");
+  err_context(&err, "file %s", "x");
+  assert_string_equal(err.message, "file x: first 1");
+  assert_string_equal(zaya_status_name(err.status), "input/output error");
+  zaya_error_clear(&err);
+  assert_int_equal(err.status, ZAYA_OK);
+  assert_false(err_set(NULL, ZAYA_E_IO, "nobody listens"));
+}
+
+static void long_messages_are_cut(void **state) {
+  (void)state;
+  zaya_error err = {0};
+  char big[4096];
+  memset(big, 'a', sizeof big - 1);
+  big[sizeof big - 1] = '\0';
+  err_set(&err, ZAYA_E_IO, "%s", big);
+  err_context(&err, "%s", big);
+  assert_int_equal(strlen(err.message), sizeof err.message - 1);
+}
+
+static void buffers_grow(void **state) {
+  (void)state;
+  Buf b = {0};
+  for (int i = 0; i < 1000; i++) assert_true(buf_printf(&b, NULL, "%d,", i));
+  assert_int_equal(b.len, 10 * 2 + 90 * 3 + 900 * 4);
+  assert_int_equal(b.data[b.len], '\0');
+  buf_clear(&b);
+  assert_true(buf_puts(&b, "", NULL));
+  assert_string_equal(b.data, "");
+  buf_free(&b);
+  zaya_ids ids = {0};
+  for (int i = 0; i < 1000; i++) assert_true(ids_add(&ids, i, NULL));
+  assert_int_equal(ids.len, 1000);
+  assert_int_equal(ids.data[999], 999);
+  zaya_ids_free(&ids);
+}
+
+static void sizes_do_not_wrap(void **state) {
+  (void)state;
+  size_t n = 7;
+  assert_false(size_mul(SIZE_MAX / 2, 3, &n));
+  assert_false(size_add(SIZE_MAX, 1, &n));
+  assert_int_equal(n, 7);
+  assert_true(size_mul(3, 4, &n));
+  assert_int_equal(n, 12);
+}
+
+typedef struct Count {
+  atomic_int calls[8];
+  int seen_count;
+} Count;
+
+static void count_call(void *job, int index, int count) {
+  Count *c = job;
+  atomic_fetch_add(&c->calls[index], 1);
+  if (index == 0) c->seen_count = count;
+}
+
+static void pool_runs_every_share_once(void **state) {
+  (void)state;
+  for (int n = 1; n <= 4; n++) {
+    Pool *p = pool_new(n, NULL);
+    assert_non_null(p);
+    Count c = {0};
+    for (int i = 0; i < 500; i++) pool_run(p, count_call, &c);
+    for (int i = 0; i < 8; i++) assert_int_equal(atomic_load(&c.calls[i]), i < n ? 500 : 0);
+    assert_int_equal(c.seen_count, n);
+    pool_free(p);
+  }
+}
+
+static void shares_cover_the_range(void **state) {
+  (void)state;
+  for (size_t n = 0; n < 100; n += 7)
+    for (int count = 1; count < 6; count++) {
+      size_t at = 0;
+      for (int i = 0; i < count; i++) {
+        PoolRange r = pool_share(n, 4, i, count);
+        assert_int_equal(r.begin, at);
+        assert_true(r.begin % 4 == 0 || r.begin == n);
+        at = r.end;
+      }
+      assert_int_equal(at, n);
+    }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(first_failure_wins),
+      cmocka_unit_test(long_messages_are_cut),
+      cmocka_unit_test(buffers_grow),
+      cmocka_unit_test(sizes_do_not_wrap),
+      cmocka_unit_test(pool_runs_every_share_once),
+      cmocka_unit_test(shares_cover_the_range),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
