@@ -34,6 +34,32 @@ typedef struct Opt {
   bool seen;           // out: the option was given
 } Opt;
 
+// Rows of an option table. letter 0: no short form.
+#define OPTION_FLAG(name_, letter_, value_, help_)                                                           \
+  { .name = name_, .letter = letter_, .kind = OPT_FLAG, .value = value_, .help = help_ }
+#define OPTION_INT(name_, letter_, value_, arg_, min_, max_, help_)                                          \
+  {                                                                                                          \
+    .name = name_, .letter = letter_, .kind = OPT_INT, .value = value_, .arg = arg_, .min = min_,            \
+    .max = max_, .help = help_                                                                               \
+  }
+#define OPTION_FLOAT(name_, letter_, value_, arg_, min_, max_, help_)                                        \
+  {                                                                                                          \
+    .name = name_, .letter = letter_, .kind = OPT_FLOAT, .value = value_, .arg = arg_, .min = min_,          \
+    .max = max_, .help = help_                                                                               \
+  }
+#define OPTION_U64(name_, letter_, value_, arg_, help_)                                                      \
+  { .name = name_, .letter = letter_, .kind = OPT_U64, .value = value_, .arg = arg_, .help = help_ }
+#define OPTION_SIZE(name_, letter_, value_, arg_, help_)                                                     \
+  { .name = name_, .letter = letter_, .kind = OPT_SIZE, .value = value_, .arg = arg_, .help = help_ }
+#define OPTION_STRING(name_, letter_, value_, arg_, help_)                                                   \
+  { .name = name_, .letter = letter_, .kind = OPT_STRING, .value = value_, .arg = arg_, .help = help_ }
+#define OPTION_LIST(name_, letter_, value_, arg_, help_)                                                     \
+  { .name = name_, .letter = letter_, .kind = OPT_LIST, .value = value_, .arg = arg_, .help = help_ }
+#define OPTION_ENUM(name_, letter_, value_, choices_, help_)                                                 \
+  { .name = name_, .letter = letter_, .kind = OPT_ENUM, .value = value_, .choices = choices_, .help = help_ }
+#define OPTION_END                                                                                           \
+  { .name = NULL }
+
 typedef struct OptSpec {
   const char *command;    // "run"
   const char *usage;      // one line behind "zaya run": "-m DIR [options]"
