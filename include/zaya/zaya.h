@@ -165,6 +165,88 @@ ZAYA_API bool zaya_session_rewind(zaya_session *session, const zaya_checkpoint *
 ZAYA_API bool zaya_session_save(const zaya_session *session, zaya_text *out, zaya_error *err);
 ZAYA_API bool zaya_session_load(zaya_session *session, const void *data, size_t len, zaya_error *err);
 
+// ---------------------------------------------------------------------------------------------
+// Output: what a model writes, split while it is written into reasoning, content and tool calls
+// (docs/output.md has the rules). Text may be cut anywhere, inside characters and tags too: the
+// events put together are the same.
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_output zaya_output;
+
+// The markup; NULL for ZAYA's own, shown here. A name and ">" follow `function` and `parameter`.
+typedef struct zaya_output_tags {
+  const char *think_open;    // <think>
+  const char *think_close;   // </think>
+  const char *call_open;     // <zyphra_tool_call>
+  const char *call_close;    // </zyphra_tool_call>
+  const char *result_open;   // <zyphra_tool_response>: never shown
+  const char *result_close;  // </zyphra_tool_response>
+  const char *function;      // <function=
+  const char *function_end;  // </function>
+  const char *parameter;     // <parameter=
+  const char *parameter_end; // </parameter>
+} zaya_output_tags;
+
+typedef struct zaya_output_params {
+  zaya_output_tags tags;
+  const char *tools;     // JSON array of the request's tools, whose schemas type the arguments; may be NULL
+  bool thinking;         // the prompt has opened a thinking block (zaya_output_prompt_thinks)
+  bool verbatim;         // the answer is data (constrained by a schema): no tag is looked for in it
+  size_t max_call_bytes; // a longer tool call is malformed; 0: 8 MiB
+} zaya_output_params;
+
+typedef enum zaya_output_kind {
+  ZAYA_OUTPUT_REASONING,      // text: the next piece of reasoning of block `index`
+  ZAYA_OUTPUT_REASONING_DONE, // block `index` is complete (`truncated`: the output ended inside it)
+  ZAYA_OUTPUT_CONTENT,        // text: the next piece of the answer
+  ZAYA_OUTPUT_CALL,           // call `index` of function `name` begins
+  ZAYA_OUTPUT_CALL_ARGUMENTS, // text: the next piece of its arguments, as JSON
+  ZAYA_OUTPUT_CALL_DONE,      // text: all its arguments, a JSON object; raw; known, mistyped
+  ZAYA_OUTPUT_CALL_BAD,       // a malformed or truncated call. text: why; raw; name NULL if it never began
+  ZAYA_OUTPUT_END,            // the last event
+} zaya_output_kind;
+
+// Pointers are valid during the callback. Text is UTF-8 (malformed bytes become U+FFFD) and
+// NUL-terminated.
+typedef struct zaya_output_event {
+  zaya_output_kind kind;
+  const char *text;
+  size_t len;
+  size_t index;     // of the reasoning block or of the call, from 0
+  const char *name; // of the function
+  const char *raw;  // the call as the model wrote it, byte for byte
+  size_t raw_len;
+  bool known;      // `name` is one of the tools
+  size_t mistyped; // arguments that are not of their schema's type; given as if there were no schema
+  bool truncated;  // by the end of the output
+} zaya_output_event;
+
+// Returns false to stop: the feeding call then fails with ZAYA_E_CANCELLED.
+typedef bool (*zaya_output_fn)(void *user, const zaya_output_event *event);
+
+// Where every byte went: fed = reasoning + content + calls + markup + held.
+typedef struct zaya_output_counts {
+  uint64_t fed;
+  uint64_t reasoning, content; // bytes shown, as the model wrote them
+  uint64_t calls;              // bytes of calls, their tags included
+  uint64_t markup;             // think tags, stray tags, framing newlines: shown nowhere
+  uint64_t held;               // not decided yet; 0 at the end
+  size_t n_blocks;             // reasoning blocks that are not empty
+  size_t n_calls, n_bad;       // whole calls; malformed or truncated ones
+} zaya_output_counts;
+
+ZAYA_API zaya_output *zaya_output_new(const zaya_output_params *params, zaya_output_fn fn, void *user,
+                                      zaya_error *err);
+ZAYA_API void zaya_output_free(zaya_output *output);
+ZAYA_API bool zaya_output_feed(zaya_output *output, const char *text, size_t len, zaya_error *err);
+// The output is complete: settles what is held and reports a truncated call.
+ZAYA_API bool zaya_output_end(zaya_output *output, zaya_error *err);
+ZAYA_API zaya_output_counts zaya_output_get_counts(const zaya_output *output);
+// Whether a prompt ends inside a thinking block that it opened in the turn to be written, which begins
+// behind the last `turn` ("<|im_start|>" when NULL). `tags` may be NULL.
+ZAYA_API bool zaya_output_prompt_thinks(const zaya_output_tags *tags, const char *turn, const char *prompt,
+                                        size_t len);
+
 #ifdef __cplusplus
 }
 #endif
