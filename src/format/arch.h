@@ -22,10 +22,13 @@ typedef enum ArchClass { // for reports, and for what a converter may quantize
   ARCH_NORM,
   ARCH_SCALE, // residual scaling, temp
 } ArchClass;
+enum { ARCH_CLASSES = ARCH_SCALE + 1, ARCH_NAME_SIZE = 112 };
 
 typedef struct ArchTensor {
-  char name[112];      // as it stands in a folder of this layout, unquantized: "....weight"
-  char canonical[112]; // its legacy name; for stacked experts the switch_mlp or local name
+  char name[ARCH_NAME_SIZE]; // as it stands in a folder of this layout, unquantized: "....weight"
+  // Its legacy name. Stacked experts: the switch_mlp or local name; fused ones, which have no legacy
+  // counterpart, "model.layers.i.zaya_block.experts.{gate_up_proj,down_proj}".
+  char canonical[ARCH_NAME_SIZE];
   ArchClass klass;
   int layer;  // legacy layer number, -1 for model-wide
   int expert; // -1 when not one expert's
@@ -39,9 +42,16 @@ typedef struct ArchList {
   size_t len;
 } ArchList;
 
-// All tensors, in canonical order (model-wide, then layer by layer).
+// All tensors, in canonical order (model-wide, then layer by layer). The head is listed only when the
+// config does not tie it to the embedding.
 bool arch_list(const Config *c, ExpertLayout experts, ArchList *out, zaya_error *err);
 void arch_free(ArchList *list);
+const char *arch_class_name(ArchClass k); // "attention", "experts", ...
+// Elements of a tensor.
+size_t arch_elements(const ArchTensor *t);
+// The converter's rule for a canonical name: whether a tensor of `ndim` dimensions is a linear that may
+// be quantized.
+bool arch_quantizable(const char *canonical, int ndim);
 // legacy <-> native for a whole tensor name; false when it has no counterpart (experts are re-stacked,
 // not renamed). n_layers is the legacy count.
 bool arch_native_name(const char *legacy, int n_layers, char *out, size_t size);

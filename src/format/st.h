@@ -1,13 +1,14 @@
 // st: one safetensors file, mapped read-only. The header is validated before any of it is trusted:
 // its length (at most 100 MB), the JSON, duplicate keys, dtype and shape against the byte range,
 // ranges inside the file, overlaps and gaps. Owns the map and the table of tensors. Depends on
-// base/ and dtype.
+// base/, dtype and jsonio.
 #pragma once
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "format/dtype.h"
 
-enum { ST_MAX_DIMS = 8 };
+enum { ST_MAX_DIMS = 8, ST_MAX_HEADER = 100000000 };
 
 typedef struct StTensor {
   const char *name;
@@ -32,6 +33,14 @@ const char *st_metadata(const StFile *f, const char *key);  // of __metadata__, 
 // "F16 [4, 256, 32]" into buf, for messages.
 const char *st_describe(const StTensor *t, char *buf, size_t size);
 
-// Writes tensors as one file: 4-byte types, then 2-byte, then 1-byte (8-byte first of all), each by
-// name; header padded to 8 bytes. Written beside and renamed: no half file under `path`.
+// Sets nbytes from dtype and shape; false when that overflows.
+bool st_set_bytes(StTensor *t);
+// Puts tensors in the order in which a file holds them: 8-byte types first, then 4, 2 and 1 byte,
+// each by name.
+void st_sort(StTensor *tensors, size_t n);
+// Sets the offsets of `tensors`, laid out one behind the other in this order, and appends what stands
+// before their bytes: the length and the header, padded with spaces to 8 bytes.
+bool st_header(StTensor *tensors, size_t n, Buf *out, zaya_error *err);
+// Writes tensors as one file, sorted as st_sort does. Written beside and renamed: no half file under
+// `path`.
 bool st_write(const char *path, const StTensor *tensors, size_t n, zaya_error *err);
