@@ -243,11 +243,19 @@ static uint32_t emit_repeat(Compiler *c, const GramX *x, uint32_t next) {
   return pc;
 }
 
-// Whether a use of the rule is replaced by its expression: small, without loops, not recursive. That
-// keeps the automaton inside one rule where it would otherwise call and return at every character,
-// so that masks computed for a place hold whatever the stack below. The size is the one with the
+// Whether a use of the rule is replaced by its expression: small, not recursive, without loops (or very
+// small: blanks, one class repeated). That keeps the automaton inside one rule where it would otherwise
+// call and return at every character, so that masks computed for a place hold whatever the stack below;
+// while a rule like a JSON string stays one place, however many others use it. The size is the one with the
 // rules inside written out, so that inlining cannot multiply.
-enum { INLINE_UNKNOWN = 0, INLINE_BUSY = 254, INLINE_NO = 255, INLINE_SIZE = 64, INLINE_NEST = 32 };
+enum {
+  INLINE_UNKNOWN = 0,
+  INLINE_BUSY = 254,
+  INLINE_NO = 255,
+  INLINE_SIZE = 64,
+  INLINE_LOOP = 48,
+  INLINE_NEST = 32
+};
 
 static uint32_t inline_size(Compiler *c, uint32_t rule, int nest);
 
@@ -258,8 +266,9 @@ static uint32_t inline_expr(Compiler *c, GramExpr e, int nest) {
   if (x->size > INLINE_SIZE) return INLINE_NO;
   switch ((GramKind)x->kind) {
   case GRAM_X_REPEAT:
-    if (x->max == GRAM_INF || !gram_unrolls(x->min, x->max, c->b->x[x->off].size)) return INLINE_NO;
-    sum = (inline_expr(c, x->off, nest) + 1) * x->max; // at most 256 times 16
+    if (!gram_unrolls(x->min, x->max, c->b->x[x->off].size)) return INLINE_NO;
+    sum = (inline_expr(c, x->off, nest) + 1) * (x->max == GRAM_INF ? x->min + 1 : x->max); // at most 256 * 16
+    if (x->max == GRAM_INF) sum += INLINE_LOOP;
     return sum > INLINE_SIZE ? INLINE_NO : sum;
   case GRAM_X_RULE: return inline_size(c, x->off, nest + 1);
   case GRAM_X_CAT:

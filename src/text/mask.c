@@ -18,6 +18,7 @@ typedef struct TrieNode { // in depth-first order: the subtree of node i is [i, 
   uint32_t token; // a token that ends here, or NONE; more of them by `same`
   uint16_t depth;
   uint8_t byte;
+  bool more; // tokens than one end here
 } TrieNode;
 
 struct Vocab {
@@ -67,6 +68,7 @@ static void trie_fill(Vocab *v, const SortKey *keys, size_t n) {
           (TrieNode){.token = NONE, .depth = (uint16_t)(depth + 1), .byte = (uint8_t)keys[i].bytes[depth]};
     }
     v->same[keys[i].id] = v->nodes[path[depth]].token;
+    v->nodes[path[depth]].more = v->same[keys[i].id] != NONE;
     v->nodes[path[depth]].token = keys[i].id;
     if (keys[i].len > v->max_len) v->max_len = keys[i].len;
   }
@@ -175,6 +177,11 @@ typedef struct Walk { // of the trie, from a set above an unknown stack
   uint32_t n_ends;
 } Walk;
 
+typedef struct Place {   // on the way down the trie
+  const uint32_t *table; // of transitions
+  uint32_t set;
+} Place;
+
 struct Mask {
   Vocab *vocab;
   Walk *walks;
@@ -186,7 +193,7 @@ struct Mask {
   uint32_t *ends; // scratch
   uint32_t n_ends, cap_ends;
   uint64_t *scratch; // [mask_words]
-  uint32_t *path;    // [max_len + 1] set at each depth
+  Place *path;       // [max_len + 1], by depth
   MaskStats stats;
 };
 
@@ -226,8 +233,12 @@ void mask_free(Mask *k) {
   free(k);
 }
 
-static void put_token(const Vocab *v, uint32_t token, uint64_t *out) {
-  for (; token != NONE; token = v->same[token]) out[token >> 6] |= (uint64_t)1 << (token & 63);
+static void put_token(const Vocab *v, const TrieNode *n, uint64_t *out) {
+  uint32_t token = n->token;
+  if (token == NONE) return;
+  out[token >> 6] |= (uint64_t)1 << (token & 63);
+  if (!n->more) return; // `same` is seldom looked at: it would not stay in the cache
+  while ((token = v->same[token]) != NONE) out[token >> 6] |= (uint64_t)1 << (token & 63);
 }
 
 static bool put_end(Mask *k, uint32_t node) {
@@ -243,23 +254,32 @@ static bool put_end(Mask *k, uint32_t node) {
 }
 
 // Sets the tokens strictly below trie node `top` that are allowed after `set` at `top`. With `local` the
-// set stands above an unknown stack: nodes where it ends are noted in k->ends.
+// set stands above an unknown stack: nodes where it ends, and longer tokens go on, are noted in k->ends.
+// The hot loop of every mask: a node costs one look into a table of transitions.
 static bool walk(Mask *k, Match *m, uint32_t top, uint32_t set, bool local, uint64_t *out) {
   const Vocab *v = k->vocab;
   const TrieNode *nodes = v->nodes;
-  uint32_t end = nodes[top].skip, *path = k->path;
-  path[nodes[top].depth] = set;
+  uint32_t end = nodes[top].skip;
+  Place *path = k->path;
+  path[nodes[top].depth] = (Place){match_table(m, set), set};
+  if (!path[nodes[top].depth].table) return false;
   uint64_t walked = 0;
-  for (uint32_t i = top + 1; i < end;) {
+  for (uint32_t i = top + 1; i < end; walked++) {
     const TrieNode *n = &nodes[i];
-    uint32_t s = match_step(m, path[n->depth - 1], n->byte);
-    walked++;
+    const Place *up = &path[n->depth - 1];
+    uint32_t s = up->table[n->byte];
+    if (!s) s = match_find_step(m, up->set, n->byte);
     if (s == MATCH_DEAD) {
       if (m->failed != ZAYA_OK) return false;
       i = n->skip;
       continue;
     }
-    path[n->depth] = s;
+    // Also where the rule has ended: there is always a way on from there.
+    put_token(v, n, out);
+    if (n->skip == i + 1) {
+      i++;
+      continue;
+    }
     if (local && m->sets[s].ends) {
       if (!put_end(k, i)) return m->failed = ZAYA_E_MEMORY, false;
       if (m->sets[s].n == 1) { // ended, and nothing else goes on
@@ -267,7 +287,8 @@ static bool walk(Mask *k, Match *m, uint32_t top, uint32_t set, bool local, uint
         continue;
       }
     }
-    if (n->token != NONE) put_token(v, n->token, out);
+    path[n->depth] = (Place){match_table(m, s), s};
+    if (!path[n->depth].table) return false;
     i++;
   }
   k->stats.walked_nodes += walked;
@@ -416,12 +437,9 @@ static bool fill_group(Mask *k, Match *m, uint32_t base, uint64_t *out) {
   if (!w->n_ends) return true;
   uint32_t after = match_after(m, base);
   if (after == MATCH_DEAD) return m->failed == ZAYA_OK;
-  bool only_end = m->sets[after].ends && m->sets[after].n == 1;
-  for (uint32_t i = 0; i < w->n_ends; i++) {
-    uint32_t node = w->ends[i];
-    if (v->nodes[node].token != NONE) put_token(v, v->nodes[node].token, out);
-    if (!only_end && !walk(k, m, node, after, false, out)) return false;
-  }
+  if (m->sets[after].ends && m->sets[after].n == 1) return true; // nothing may follow
+  for (uint32_t i = 0; i < w->n_ends; i++)
+    if (!walk(k, m, w->ends[i], after, false, out)) return false;
   return true;
 }
 

@@ -283,13 +283,17 @@ uint32_t match_set_of(Match *m, MatchItem *items, uint32_t n) {
   return id;
 }
 
-uint32_t match_find_step(Match *m, uint32_t set, uint8_t byte) {
-  if (set == MATCH_DEAD || m->failed != ZAYA_OK) return MATCH_DEAD;
+const uint32_t *match_table(Match *m, uint32_t set) {
   if (!m->sets[set].trans) {
     m->sets[set].trans = calloc(256, sizeof(uint32_t));
-    if (!m->sets[set].trans) return fail(m, ZAYA_E_MEMORY), MATCH_DEAD;
+    if (!m->sets[set].trans) return fail(m, ZAYA_E_MEMORY), NULL;
     m->bytes += 256 * sizeof(uint32_t);
   }
+  return m->sets[set].trans;
+}
+
+uint32_t match_find_step(Match *m, uint32_t set, uint8_t byte) {
+  if (set == MATCH_DEAD || m->failed != ZAYA_OK || !match_table(m, set)) return MATCH_DEAD;
   uint32_t first = m->sets[set].first, n = m->sets[set].n;
   closure_begin(m);
   m->work += n;

@@ -91,6 +91,9 @@ static inline uint32_t match_step(Match *m, uint32_t set, uint8_t byte) {
   const uint32_t *t = m->sets[set].trans;
   return t && t[byte] ? t[byte] : match_find_step(m, set, byte);
 }
+// The transitions of a set by byte, 0 where not known yet; stays where it is until match_tidy. NULL
+// when out of memory.
+const uint32_t *match_table(Match *m, uint32_t set);
 // The set of exactly these (already closed) items; sorts them.
 uint32_t match_set_of(Match *m, MatchItem *items, uint32_t n);
 // What follows when the rule above `frame` has ended: every way on, as a set.
