@@ -2,7 +2,7 @@
 #pragma once
 
 // X(name, summary)
-#define COMMAND_LIST(X)
+#define COMMAND_LIST(X) X(tokenize, "text to token ids, and back")
 
 #define COMMAND_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
 COMMAND_LIST(COMMAND_DECLARE)

@@ -74,8 +74,85 @@ typedef struct zaya_ids { // token ids
   size_t len, cap;
 } zaya_ids;
 
+typedef struct zaya_token { // a token and the bytes of the text that it stands for
+  int32_t id;
+  size_t begin, end;
+} zaya_token;
+
+typedef struct zaya_tokens {
+  zaya_token *data;
+  size_t len, cap;
+} zaya_tokens;
+
 ZAYA_API void zaya_text_free(zaya_text *text);
 ZAYA_API void zaya_ids_free(zaya_ids *ids);
+ZAYA_API void zaya_tokens_free(zaya_tokens *tokens);
+
+// ---------------------------------------------------------------------------------------------
+// Tokenizer: tokenizer.json of a folder. Read-only: any number of threads may use one handle
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_tokenizer zaya_tokenizer;
+
+// Opens `dir`/tokenizer.json and, when they are there, tokenizer_config.json, special_tokens_map.json,
+// generation_config.json, config.json and chat_template.jinja beside it (no model is needed). Parts of
+// the file that are not implemented fail with ZAYA_E_UNSUPPORTED and are named.
+ZAYA_API zaya_tokenizer *zaya_tokenizer_open(const char *dir, zaya_error *err);
+ZAYA_API void zaya_tokenizer_close(zaya_tokenizer *tokenizer);
+
+ZAYA_API size_t zaya_tokenizer_count(const zaya_tokenizer *tokenizer); // ids are below it
+// The text of an id as it stands in the file ("▁the", "<0x0A>"); NULL when there is none.
+ZAYA_API const char *zaya_tokenizer_piece(const zaya_tokenizer *tokenizer, int32_t id, size_t *len);
+// The bytes that an id decodes to (" the", "\n"); NULL when there is no such id.
+ZAYA_API const char *zaya_tokenizer_bytes(const zaya_tokenizer *tokenizer, int32_t id, size_t *len);
+// The id of a piece; -1 when there is none.
+ZAYA_API int32_t zaya_tokenizer_id(const zaya_tokenizer *tokenizer, const char *piece, size_t len);
+// Marked as special in the file.
+ZAYA_API bool zaya_tokenizer_is_special(const zaya_tokenizer *tokenizer, int32_t id);
+// Special, named as such by the files beside it, or markup of the chat template: never comes from text
+// that is encoded without ZAYA_ENCODE_CONTROL.
+ZAYA_API bool zaya_tokenizer_is_control(const zaya_tokenizer *tokenizer, int32_t id);
+ZAYA_API int32_t zaya_tokenizer_bos(const zaya_tokenizer *tokenizer); // -1: none
+// The ids that end a text.
+ZAYA_API const int32_t *zaya_tokenizer_stops(const zaya_tokenizer *tokenizer, size_t *n);
+
+enum {
+  ZAYA_ENCODE_TEMPLATE = 1, // put what the post-processor adds around it (<bos>)
+  ZAYA_ENCODE_CONTROL = 2,  // control tokens in the text are recognised; without it they are plain text
+};
+
+// A run of text, and whether control tokens in it are recognised: template text, as against what a user
+// wrote.
+typedef struct zaya_segment {
+  const char *text;
+  size_t len;
+  bool control;
+} zaya_segment;
+
+// Appends the ids of `text`. Malformed UTF-8 counts as U+FFFD. On failure `ids` is as it was.
+ZAYA_API bool zaya_tokenizer_encode(const zaya_tokenizer *tokenizer, const char *text, size_t len,
+                                    unsigned flags, zaya_ids *ids, zaya_error *err);
+// Appends the ids of the segments' texts set behind one another, with the places they came from (`ids` or
+// `tokens` may be NULL). A control token is recognised where it lies whole in segments that allow it; all
+// else is encoded as the joined text would be. Of `flags` only ZAYA_ENCODE_TEMPLATE counts.
+ZAYA_API bool zaya_tokenizer_encode_segments(const zaya_tokenizer *tokenizer, const zaya_segment *segments,
+                                             size_t n, unsigned flags, zaya_ids *ids, zaya_tokens *tokens,
+                                             zaya_error *err);
+
+enum { ZAYA_DECODE_SKIP_SPECIAL = 1 };
+
+// Appends the text of `ids`: always valid UTF-8 (bytes that are not become U+FFFD).
+ZAYA_API bool zaya_tokenizer_decode(const zaya_tokenizer *tokenizer, const int32_t *ids, size_t n,
+                                    unsigned flags, zaya_text *out, zaya_error *err);
+
+// The same id by id: each push appends whole characters only and holds an incomplete one back. The
+// tokenizer must outlive it.
+typedef struct zaya_decoder zaya_decoder;
+ZAYA_API zaya_decoder *zaya_decoder_new(const zaya_tokenizer *tokenizer, unsigned flags, zaya_error *err);
+ZAYA_API void zaya_decoder_free(zaya_decoder *decoder);
+ZAYA_API bool zaya_decoder_push(zaya_decoder *decoder, int32_t id, zaya_text *out, zaya_error *err);
+// At the end of the text: an incomplete character becomes U+FFFD. The decoder is then as new.
+ZAYA_API bool zaya_decoder_flush(zaya_decoder *decoder, zaya_text *out, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
 // Model: a bundle or checkpoint folder, opened and mapped; read-only and shared by its sessions

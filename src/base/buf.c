@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Grows `*data` (elements of `size` bytes) to hold `need` elements, doubling.
-static bool grow(void **data, size_t *cap, size_t need, size_t size, zaya_error *err) {
+bool buf_grow(void **data, size_t *cap, size_t need, size_t size, zaya_error *err) {
   if (need <= *cap) return true;
   size_t n = *cap ? *cap : 64;
   while (n < need)
@@ -28,7 +27,7 @@ bool buf_reserve(Buf *b, size_t extra, zaya_error *err) {
   size_t need;
   if (!size_add(b->len, extra, &need) || !size_add(need, 1, &need)) return err_memory(err, extra, "a buffer");
   void *data = b->data;
-  if (!grow(&data, &b->cap, need, 1, err)) return false;
+  if (!buf_grow(&data, &b->cap, need, 1, err)) return false;
   b->data = data;
   return true;
 }
@@ -95,10 +94,18 @@ bool ids_append(zaya_ids *a, const int32_t *ids, size_t n, zaya_error *err) {
   size_t need;
   if (!size_add(a->len, n, &need)) return err_memory(err, n, "token ids");
   void *data = a->data;
-  if (!grow(&data, &a->cap, need, sizeof *ids, err)) return false;
+  if (!buf_grow(&data, &a->cap, need, sizeof *ids, err)) return false;
   a->data = data;
   if (n) memcpy(a->data + a->len, ids, n * sizeof *ids);
   a->len = need;
+  return true;
+}
+
+bool tokens_add(zaya_tokens *a, zaya_token token, zaya_error *err) {
+  void *data = a->data;
+  if (!buf_grow(&data, &a->cap, a->len + 1, sizeof token, err)) return false;
+  a->data = data;
+  a->data[a->len++] = token;
   return true;
 }
 
@@ -106,6 +113,12 @@ bool ids_add(zaya_ids *a, int32_t id, zaya_error *err) { return ids_append(a, &i
 
 void zaya_text_free(zaya_text *text) {
   if (text) buf_free(text);
+}
+
+void zaya_tokens_free(zaya_tokens *tokens) {
+  if (!tokens) return;
+  free(tokens->data);
+  *tokens = (zaya_tokens){0};
 }
 
 void zaya_ids_free(zaya_ids *ids) {

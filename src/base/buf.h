@@ -21,3 +21,7 @@ bool buf_read_file(Buf *b, const char *path, size_t limit, zaya_error *err);
 // The same for token ids.
 bool ids_add(zaya_ids *a, int32_t id, zaya_error *err);
 bool ids_append(zaya_ids *a, const int32_t *ids, size_t n, zaya_error *err);
+bool tokens_add(zaya_tokens *a, zaya_token token, zaya_error *err);
+
+// Grows `*data`, an array of elements of `size` bytes, to hold at least `need` of them.
+bool buf_grow(void **data, size_t *cap, size_t need, size_t size, zaya_error *err);
