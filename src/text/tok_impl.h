@@ -33,7 +33,8 @@ typedef struct TokPiece {
 
 typedef struct TokSlot { // text to id, open addressing
   uint32_t hash;
-  int32_t id; // -1: free
+  int32_t id;  // -1: free
+  TokStr text; // repeated here: a look-up that misses the cache should miss it once
 } TokSlot;
 
 typedef struct TokMerge { // left + right -> id

@@ -64,8 +64,7 @@ static TokSlot *slot_of(const Tok *t, const char *text, size_t len, uint32_t has
     TokSlot *s = &t->slots[i];
     if (s->id < 0) return s;
     if (s->hash != hash) continue;
-    TokStr have = t->pieces[s->id].vocab;
-    if (have.len == len && (!len || !memcmp(tok_at(t, have), text, len))) return s;
+    if (s->text.len == len && (!len || !memcmp(tok_at(t, s->text), text, len))) return s;
   }
 }
 
@@ -85,7 +84,7 @@ bool vocab_index(Tok *t, zaya_error *err) {
     if (s->id >= 0)
       return err_set(err, ZAYA_E_FORMAT, "%s: model.vocab: '%.*s' stands there twice, as %d and as %zu",
                      t->name, (int)(p->vocab.len < 64 ? p->vocab.len : 64), text, s->id, id);
-    *s = (TokSlot){hash, (int32_t)id};
+    *s = (TokSlot){hash, (int32_t)id, p->vocab};
   }
   return true;
 }
