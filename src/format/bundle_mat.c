@@ -147,13 +147,6 @@ static bool get_mat(const Bundle *b, const char *file, const Want *w, Mat *out, 
   return true;
 }
 
-bool bundle_mat(const Bundle *b, const char *base, size_t rows, size_t cols, Mat *out, zaya_error *err) {
-  char canonical[ARCH_NAME_SIZE], file[ARCH_NAME_SIZE];
-  if (snprintf(canonical, sizeof canonical, "%s.weight", base) >= (int)sizeof canonical)
-    return err_set(err, ZAYA_E_INVALID, "%s: no tensor is called %.200s", b->dir, base);
-  return bundle_file_name(b, canonical, file, err) && get_mat(b, file, &(Want){0, rows, cols}, out, err);
-}
-
 static bool shape_matches(const StTensor *t, const ArchTensor *a, size_t n) {
   if (!a) return t->nbytes / dtype_size(t->dtype) == n;
   if (t->ndim != a->ndim) return false;
@@ -237,6 +230,28 @@ bool bundle_tensor(const Bundle *b, const ArchTensor *a, Mat *out, zaya_error *e
   out->w = t->data;
   out->w_stride = out->cols * dtype_size(t->dtype);
   return true;
+}
+
+// A tensor that always stays as floats, read as [rows, cols] whatever its dimensions: conv_qk.1 is
+// [C, D, 2] on disk and [C, 2 D] for who multiplies with it.
+static bool float_mat(const Bundle *b, const ArchTensor *a, size_t rows, size_t cols, Mat *out,
+                      zaya_error *err) {
+  if (!bundle_tensor(b, a, out, err)) return false;
+  if (out->rows * out->cols != rows * cols || a->shape[0] != rows)
+    return err_set(err, ZAYA_E_INVALID, "%s: tensor %s is no [%zu, %zu] matrix", b->dir, a->name, rows, cols);
+  out->w_stride = out->w_stride / out->cols * cols;
+  out->rows = rows;
+  out->cols = cols;
+  return true;
+}
+
+bool bundle_mat(const Bundle *b, const char *base, size_t rows, size_t cols, Mat *out, zaya_error *err) {
+  char canonical[ARCH_NAME_SIZE], file[ARCH_NAME_SIZE];
+  if (snprintf(canonical, sizeof canonical, "%s.weight", base) >= (int)sizeof canonical)
+    return err_set(err, ZAYA_E_INVALID, "%s: no tensor is called %.200s", b->dir, base);
+  const ArchTensor *a = bundle_arch_find(b, canonical);
+  if (a && !a->quantizable) return float_mat(b, a, rows, cols, out, err);
+  return bundle_file_name(b, canonical, file, err) && get_mat(b, file, &(Want){0, rows, cols}, out, err);
 }
 
 bool bundle_check(const Bundle *b, zaya_error *err) {

@@ -9,7 +9,7 @@ typedef enum Layout {
   LAYOUT_NATIVE, // combined layers, Hugging Face's naming
 } Layout;
 
-enum { CONFIG_MAX_EOS = 8 };
+enum { CONFIG_MAX_EOS = 8, CONFIG_MAX_EXPERTS = 256 };
 
 // Symbols of the model page; every count is for the legacy numbering (n_layers even).
 typedef struct Config {
