@@ -1,0 +1,190 @@
+// forward: see forward.h.
+#include "model/forward.h"
+
+#include "model/cca.h"
+#include "model/moe.h"
+#include "model/ops.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t max_cols(const Config *c) {
+  size_t n = (size_t)c->hidden;
+  const size_t others[] = {(size_t)c->n_q * (size_t)c->head_dim, 2 * (size_t)c->head_dim, (size_t)c->expert,
+                           (size_t)c->router};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) n = others[i] > n ? others[i] : n;
+  return n;
+}
+
+// freq_i = theta^(-2i / R): the exponent's denominator is the rotary width, not the head's.
+static void fill_rope(const Config *c, double *freq) {
+  for (int i = 0; i < c->rotary_dim / 2; i++) freq[i] = pow(c->rope_theta, -2.0 * i / c->rotary_dim);
+}
+
+static bool alloc_workspace(Forward *f, zaya_error *err) {
+  const Config *c = f->w->config;
+  const size_t T = FORWARD_MAX_TOKENS, H = (size_t)c->hidden, D = (size_t)c->head_dim;
+  const size_t C = (size_t)config_conv_channels(c), P = (size_t)c->router, I = (size_t)c->expert;
+  const struct {
+    float **at;
+    size_t width;
+  } rows[] = {{&f->h, H},
+              {&f->r, H},
+              {&f->n, H},
+              {&f->n_before, H},
+              {&f->frames, C},
+              {&f->taps, 2 * C},
+              {&f->qk, C},
+              {&f->v, (size_t)c->n_kv * D},
+              {&f->mix, (size_t)c->n_q * D},
+              {&f->states, P},
+              {&f->z, P},
+              {&f->z2, P},
+              {&f->probs, (size_t)c->n_experts + 1},
+              {&f->prob, 1},
+              {&f->x_sorted, H},
+              {&f->gate, I},
+              {&f->up, I}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    if (!(*rows[i].at = arena_alloc(&f->arena, T * rows[i].width, sizeof(float), "the workspace", err)))
+      return false;
+  f->route = arena_alloc(&f->arena, T, sizeof *f->route, "the workspace", err);
+  f->order = arena_alloc(&f->arena, T, sizeof *f->order, "the workspace", err);
+  f->rope_freq = arena_alloc(&f->arena, (size_t)c->rotary_dim / 2 + 1, sizeof(double), "the workspace", err);
+  return f->route && f->order && f->rope_freq;
+}
+
+bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, zaya_error *err) {
+  *f = (Forward){.w = w};
+  if (w->config->rotary_dim > CCA_MAX_ROTARY)
+    return err_set(err, ZAYA_E_UNSUPPORTED,
+                   "config.json: %d rotary dimensions a head; at most %d are supported",
+                   w->config->rotary_dim, CCA_MAX_ROTARY);
+  if (w->config->n_experts > CONFIG_MAX_EXPERTS)
+    return err_set(err, ZAYA_E_UNSUPPORTED, "config.json: %d experts; at most %d are supported",
+                   w->config->n_experts, CONFIG_MAX_EXPERTS);
+  if (!alloc_workspace(f, err) || !linear_init(&f->linear, pool, kern, max_cols(w->config), &f->arena, err)) {
+    forward_free(f);
+    return false;
+  }
+  fill_rope(w->config, f->rope_freq);
+  return true;
+}
+
+void forward_free(Forward *f) {
+  arena_free(&f->arena);
+  free(f->scores);
+  *f = (Forward){0};
+}
+
+bool forward_reserve(Forward *f, size_t len, zaya_error *err) {
+  if (len <= f->scores_cap) return true;
+  const size_t cap = (len + 4095) & ~(size_t)4095, n = cap * (size_t)pool_threads(f->linear.pool);
+  float *scores = malloc(n * sizeof *scores);
+  if (!scores) return err_memory(err, n * sizeof *scores, "attention scores");
+  free(f->scores);
+  f->scores = scores;
+  f->scores_cap = cap;
+  return true;
+}
+
+// Counts the tokens of a step and checks all that could fail later.
+static bool check_step(Forward *f, Step *step, zaya_error *err) {
+  size_t longest = 0;
+  for (size_t k = 0; k < step->n_spans; k++) {
+    const Span *s = &step->spans[k];
+    if (s->n == 0 || s->n > FORWARD_MAX_TOKENS - step->n_tokens)
+      return err_set(err, ZAYA_E_INVALID, "a step takes 1 to %d tokens", FORWARD_MAX_TOKENS);
+    step->n_tokens += s->n;
+    if (s->n > s->state->cap - s->state->len)
+      return err_set(err, ZAYA_E_LIMIT,
+                     "the context is full: it holds %zu of %zu tokens, %zu more do not fit", s->state->len,
+                     s->state->cap, s->n);
+    for (size_t i = 0; i < s->n; i++)
+      if (s->ids[i] < 0 || s->ids[i] >= f->w->config->vocab)
+        return err_set(err, ZAYA_E_INVALID, "token id %d is outside of the vocabulary of %d", (int)s->ids[i],
+                       f->w->config->vocab);
+    longest = s->state->len + s->n > longest ? s->state->len + s->n : longest;
+  }
+  return forward_reserve(f, longest, err);
+}
+
+void forward_trace(const Step *step, int layer, const char *what, const float *data, size_t n, size_t width) {
+  if (!step->trace.fn) return;
+  char name[64];
+  snprintf(name, sizeof name, "layers.%d.%s", layer, what);
+  const size_t shape[2] = {n, width};
+  step->trace.fn(step->trace.user, name, data, width ? 2 : 1, shape);
+}
+
+static void embed(Forward *f, const Step *step) {
+  const size_t H = (size_t)f->w->config->hidden;
+  size_t row = 0;
+  for (size_t k = 0; k < step->n_spans; k++)
+    for (size_t t = 0; t < step->spans[k].n; t++)
+      mat_row(&f->w->embed, (size_t)step->spans[k].ids[t], f->h + row++ * H);
+}
+
+// r = (r + res_bias) * res_scale + (h + hs_bias) * hs_scale; r starts as the scaled h. Leaves the
+// scaled h in f->h.
+static void merge(Forward *f, const ResScale *hidden, const ResScale *residual, size_t T) {
+  const size_t H = (size_t)f->w->config->hidden;
+  for (size_t t = 0; t < T; t++) {
+    float *h = f->h + t * H, *r = f->r + t * H;
+    ops_scale(h, hidden->bias, hidden->scale, H);
+    if (residual->scale) {
+      ops_scale(r, residual->bias, residual->scale, H);
+      for (size_t i = 0; i < H; i++) r[i] += h[i];
+    } else {
+      memcpy(r, h, H * sizeof *r);
+    }
+  }
+}
+
+static void norm_rows(Forward *f, const float *weight, size_t T) {
+  const size_t H = (size_t)f->w->config->hidden;
+  for (size_t t = 0; t < T; t++)
+    ops_rmsnorm(f->linear.kern, f->r + t * H, weight, H, f->w->config->norm_eps, f->n + t * H);
+}
+
+static void run_layer(Forward *f, int i, const Step *step) {
+  const LayerWeights *l = &f->w->layers[i];
+  const size_t H = (size_t)f->w->config->hidden, T = step->n_tokens;
+  merge(f, &l->hidden, &l->residual, T);
+  norm_rows(f, l->input_norm, T);
+  if (i % 2 == 0)
+    cca_forward(f, i, step);
+  else
+    moe_forward(f, i, step);
+  forward_trace(step, i, "hidden", f->h, T, H);
+  forward_trace(step, i, "residual", f->r, T, H);
+}
+
+// logits = rmsnorm(r + h) head^T, for the rows that each span asked for.
+static void run_head(Forward *f, const Step *step) {
+  const size_t H = (size_t)f->w->config->hidden, V = (size_t)f->w->config->vocab;
+  merge(f, &f->w->hidden, &f->w->residual, step->n_tokens);
+  norm_rows(f, f->w->final_norm, step->n_tokens);
+  size_t end = 0;
+  for (size_t k = 0; k < step->n_spans; k++) {
+    const Span *s = &step->spans[k];
+    end += s->n;
+    linear_apply(&f->linear, &f->w->head, f->n + (end - s->n_logits) * H, H, s->n_logits, s->logits, V);
+  }
+}
+
+bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, zaya_error *err) {
+  Step step = {.spans = spans, .n_spans = n_spans, .trace = trace};
+  if (!check_step(f, &step, err)) return false;
+  embed(f, &step);
+  for (int i = 0; i < f->w->config->n_layers; i++) run_layer(f, i, &step);
+  run_head(f, &step);
+  for (size_t k = 0; k < n_spans; k++) {
+    State *s = spans[k].state;
+    memcpy(s->ids + s->len, spans[k].ids, spans[k].n * sizeof *s->ids);
+    s->len += spans[k].n;
+  }
+  return true;
+}
