@@ -223,9 +223,9 @@ ZAYA_API size_t zaya_session_capacity(const zaya_session *session);
 // it was before the call.
 ZAYA_API bool zaya_session_feed(zaya_session *session, const int32_t *ids, size_t n, zaya_logits_mode mode,
                                 float *logits, zaya_error *err);
-// Traces every later feed: layers.i.hidden [n, H] (the block's output), layers.i.residual [n, H] (the
-// stream after the layer's merge), layers.i.route [n] (E means skip) and layers.i.route_prob [n].
-// NULL stops it.
+// Traces every later feed, in pieces of consecutive tokens: layers.i.hidden [n, H] (the block's output),
+// layers.i.residual [n, H] (the stream after the layer's merge), layers.i.route [n] (E means skip) and
+// layers.i.route_prob [n]. NULL stops it.
 ZAYA_API void zaya_session_trace(zaya_session *session, zaya_trace_fn fn, void *user);
 // Hands the present state out: layers.i.conv_state [2, C] (older first), layers.i.prev_hs [H].
 ZAYA_API void zaya_session_trace_state(zaya_session *session, zaya_trace_fn fn, void *user);
@@ -323,6 +323,21 @@ ZAYA_API zaya_output_counts zaya_output_get_counts(const zaya_output *output);
 // behind the last `turn` ("<|im_start|>" when NULL). `tags` may be NULL.
 ZAYA_API bool zaya_output_prompt_thinks(const zaya_output_tags *tags, const char *turn, const char *prompt,
                                         size_t len);
+
+// ---------------------------------------------------------------------------------------------
+// Tensor files
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_tensor {
+  const char *name;
+  const char *dtype; // as safetensors spells it: "F32", "I32", ...
+  int ndim;          // at most 8
+  const size_t *shape;
+  const void *data;
+} zaya_tensor;
+
+// Writes tensors as a safetensors file: under another name first, renamed when whole.
+ZAYA_API bool zaya_tensors_save(const char *path, const zaya_tensor *tensors, size_t n, zaya_error *err);
 
 #ifdef __cplusplus
 }

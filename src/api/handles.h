@@ -1,0 +1,18 @@
+// handles: what stands behind the public handles that more than one file of api/ opens up.
+#pragma once
+
+#include "base/pool.h"
+#include "format/bundle.h"
+#include "model/forward.h"
+
+#include <pthread.h>
+
+struct zaya_model {
+  Bundle *bundle;
+  Pool *pool;
+  Weights weights;
+  Forward forward; // one workspace: steps are serialised by `lock`
+  pthread_mutex_t lock;
+  zaya_model_info info;
+  char format[64];
+};
