@@ -2,7 +2,11 @@
 #pragma once
 
 // X(name, summary)
-#define COMMAND_LIST(X) X(tokenize, "text to token ids, and back")
+// clang-format off: a line each
+#define COMMAND_LIST(X) \
+  X(logits, "compute the logits of token ids, layer by layer if asked") \
+  X(tokenize, "text to token ids, and back")
+// clang-format on
 
 #define COMMAND_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
 COMMAND_LIST(COMMAND_DECLARE)

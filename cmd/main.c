@@ -14,7 +14,7 @@ static const Command commands[] = {
 #define COMMAND_ROW(name, summary) {#name, summary, cmd_##name},
     COMMAND_LIST(COMMAND_ROW)
 #undef COMMAND_ROW
-    {0},
+        {0},
 };
 
 static void print_help(FILE *out) {

@@ -1,0 +1,17 @@
+// common: what commands share: messages on stderr, files, the clock.
+#pragma once
+
+#include "zaya/zaya.h"
+
+#include <stdio.h>
+
+// "zaya run: message" on stderr; returns EXIT_FAILED.
+int fail(const char *command, const zaya_error *err);
+int fail_with(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// Reads a whole file, or standard input for "-".
+bool read_input(const char *path, zaya_text *out, zaya_error *err);
+double now_seconds(void); // monotonic
+bool stderr_is_terminal(void);
+bool stdout_is_terminal(void);
+// Says on stderr what is odd about a bundle, one line each.
+void print_notes(const char *command, const zaya_model *model);
