@@ -2,7 +2,7 @@
 #pragma once
 
 // X(name, summary)
-// clang-format off: a line each
+// clang-format off
 #define COMMAND_LIST(X) \
   X(logits, "compute the logits of token ids, layer by layer if asked") \
   X(tokenize, "text to token ids, and back")

@@ -9,8 +9,8 @@ typedef struct Golden {
   const char *prefix; // of the keys: "" or "bf16."
 } Golden;
 
-static const Golden goldens[] = {{"A", "mxfp4", ""},       {"A", "legacy", "bf16."}, {"A", "native", "bf16."},
-                                 {"C", "mxfp4", ""},       {"C", "legacy", "bf16."}, {"C", "native", "bf16."}};
+static const Golden goldens[] = {{"A", "mxfp4", ""}, {"A", "legacy", "bf16."}, {"A", "native", "bf16."},
+                                 {"C", "mxfp4", ""}, {"C", "legacy", "bf16."}, {"C", "native", "bf16."}};
 enum { N_GOLDENS = sizeof goldens / sizeof *goldens, N_GOLDEN_PROMPTS = 3, GOLDEN_DECODE_STEPS = 12 };
 
 static inline zaya_model *golden_model(const Golden *g, int threads) {
@@ -33,8 +33,9 @@ static inline StFile *golden_data(const Golden *g) {
 }
 
 // The golden tensor "<prefix>p<prompt>.<what>"; `what` as printf has it.
-__attribute__((format(printf, 4, 5))) static inline const StTensor *
-golden_tensor(const StFile *f, const Golden *g, int prompt, const char *what, ...) {
+__attribute__((format(printf, 4, 5))) static inline const StTensor *golden_tensor(const StFile *f,
+                                                                                  const Golden *g, int prompt,
+                                                                                  const char *what, ...) {
   char tail[96], name[160];
   va_list args;
   va_start(args, what);

@@ -57,7 +57,8 @@ static void close_to(const char *what, const Golden *g, const float *got, const 
     const double d = fabs((double)got[i] - w[i]);
     if (!(d <= worst)) worst = d; // a NaN counts as the worst
   }
-  if (!(worst <= tolerance)) fail_msg("%s/%s %s: off by %g, allowed %g", g->set, g->bundle, what, worst, tolerance);
+  if (!(worst <= tolerance))
+    fail_msg("%s/%s %s: off by %g, allowed %g", g->set, g->bundle, what, worst, tolerance);
 }
 
 // One model, opened once for a test over its prompts.
@@ -102,16 +103,18 @@ static void check_routes(const Case *c, int p, const KeptSet *set) {
     assert_int_equal(got->n, golden_len(want));
     for (size_t t = 0; t < got->n; t++) assert_int_equal((int)got->data[t], golden_i32(want)[t]);
     const Kept *prob = kept(set, "route_prob", i);
-    close_to("route_prob", c->g, prob->data, golden_tensor(c->data, c->g, p, "router%d.prob", i), prob->n, 1e-4);
+    close_to("route_prob", c->g, prob->data, golden_tensor(c->data, c->g, p, "router%d.prob", i), prob->n,
+             1e-4);
   }
 }
 
 static void check_state(const Case *c, int p, const KeptSet *set) {
   for (int i = 0; i < c->L; i += 2) {
     const Kept *conv = kept(set, "conv_state", i), *prev = kept(set, "prev_hs", i);
-    close_to("conv_state", c->g, conv->data, golden_tensor(c->data, c->g, p, "cache%d.conv_state", i), conv->n,
+    close_to("conv_state", c->g, conv->data, golden_tensor(c->data, c->g, p, "cache%d.conv_state", i),
+             conv->n, 1e-4);
+    close_to("prev_hs", c->g, prev->data, golden_tensor(c->data, c->g, p, "cache%d.prev_hs", i), prev->n,
              1e-4);
-    close_to("prev_hs", c->g, prev->data, golden_tensor(c->data, c->g, p, "cache%d.prev_hs", i), prev->n, 1e-4);
   }
 }
 
@@ -254,7 +257,8 @@ static void cutting_changes_no_bit(void **state) {
 }
 
 // Continues a session with the last ids and compares with what one uninterrupted session gave.
-static void continues_bitwise(const Case *c, zaya_session *s, const int32_t *ids, size_t at, const float *want) {
+static void continues_bitwise(const Case *c, zaya_session *s, const int32_t *ids, size_t at,
+                              const float *want) {
   float *got = feed(c, s, ids + at, LONG - at);
   assert_memory_equal(got, want + at * c->V, (LONG - at) * c->V * sizeof *got);
   free(got);
@@ -383,9 +387,12 @@ static void bad_feeds_leave_the_session_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(prefill_equals_goldens),      cmocka_unit_test(greedy_tokens_equal_goldens),
-      cmocka_unit_test(cutting_changes_no_bit),      cmocka_unit_test(states_continue_bitwise),
-      cmocka_unit_test(damaged_states_are_refused),  cmocka_unit_test(foreign_checkpoints_are_refused),
+      cmocka_unit_test(prefill_equals_goldens),
+      cmocka_unit_test(greedy_tokens_equal_goldens),
+      cmocka_unit_test(cutting_changes_no_bit),
+      cmocka_unit_test(states_continue_bitwise),
+      cmocka_unit_test(damaged_states_are_refused),
+      cmocka_unit_test(foreign_checkpoints_are_refused),
       cmocka_unit_test(bad_feeds_leave_the_session_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
