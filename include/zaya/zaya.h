@@ -312,6 +312,25 @@ typedef struct zaya_output_counts {
   size_t n_calls, n_bad;       // whole calls; malformed or truncated ones
 } zaya_output_counts;
 
+// How long a model may think in its turn. All zero: as long as it likes.
+typedef struct zaya_thinking {
+  bool has_limit;      // hard limit, in tokens: then the closing tag is forced. 0 forbids thinking
+  bool has_soft_limit; // from here on the block is closed as soon as its closing tag is likely
+  size_t limit, soft_limit;
+  const char *note;    // said before a forced closing tag; NULL: nothing
+  size_t close_lines;  // newlines behind a forced closing tag; 0: 2, as ZAYA's template has it
+  float soft_min_prob; // likely: at least this probable, or
+  size_t soft_top_k;   // fewer than so many tokens are more probable; both 0: 0.05 and off
+} zaya_thinking;
+
+// The tokens of a turn, each counted once; the end token in none of them.
+typedef struct zaya_turn_counts {
+  size_t thinking; // chosen by the model, in thinking blocks, their tags included
+  size_t forced;   // given: note, closing tag and newlines of a cut
+  size_t answer;   // the rest
+  bool cut;        // the thinking was closed by the budget
+} zaya_turn_counts;
+
 ZAYA_API zaya_output *zaya_output_new(const zaya_output_params *params, zaya_output_fn fn, void *user,
                                       zaya_error *err);
 ZAYA_API void zaya_output_free(zaya_output *output);

@@ -45,7 +45,8 @@ struct zaya_output {
   TagSet lead, content, behind_call, think, inside_call;
   TagHold hold;
   Mode mode;
-  bool verbatim, after_call, visible, failed, ended;
+  bool verbatim, no_think; // no_think: an opening tag is stray
+  bool after_call, visible, failed, ended;
   Chan answer, reasoning;
   size_t block, call_index;
   Call call;
@@ -237,12 +238,23 @@ static bool answer_text(Out *o, const char *p, size_t n, zaya_error *err) {
   return o->mode == MODE_VERBATIM ? chan_put(o, &o->answer, p, n, err) : chan_text(o, &o->answer, p, n, err);
 }
 
-bool out_begin_verbatim(Out *o, zaya_error *err) {
-  if (o->hold.n) return err_set(err, ZAYA_E_INVALID, "a verbatim answer cannot begin inside a tag");
+static bool begin_verbatim(Out *o, zaya_error *err) {
   // Newlines behind a thinking block frame it; without one they are part of the answer.
   size_t shown = o->answer.gap || o->answer.started ? 0 : o->answer.run;
   o->mode = MODE_VERBATIM;
   return chan_settle(o, &o->answer, shown, err);
+}
+
+bool out_begin_constrained(Out *o, zaya_error *err) {
+  if (o->mode == MODE_VERBATIM) return true;
+  if (o->mode == MODE_THINK)
+    return err_set(err, ZAYA_E_INVALID, "an answer cannot begin inside the thinking");
+  if (!o->verbatim) {
+    o->no_think = true;
+    return true;
+  }
+  if (o->hold.n) return err_set(err, ZAYA_E_INVALID, "a verbatim answer cannot begin inside a tag");
+  return begin_verbatim(o, err);
 }
 
 static bool plain_text(Out *o, const char *p, size_t n, zaya_error *err) {
@@ -256,7 +268,7 @@ static bool plain_text(Out *o, const char *p, size_t n, zaya_error *err) {
     if (lines == n) return true;
     TagHold hold = o->hold; // what a tag held is text in the new mode: it follows
     o->hold.n = 0;
-    return out_begin_verbatim(o, err) && answer_text(o, p + lines, n - lines, err) &&
+    return begin_verbatim(o, err) && answer_text(o, p + lines, n - lines, err) &&
            answer_text(o, hold.bytes, hold.n, err);
   }
   default: return answer_text(o, p, n, err);
@@ -269,7 +281,7 @@ static bool found_tag(Out *o, int tag, zaya_error *err) {
   o->counts.markup += strlen(o->tags[tag]);
   if (o->mode == MODE_THINK) // an opening tag inside a block opens nothing
     return tag == TAG_THINK_CLOSE ? leave_think(o, false, err) : chan_gap(o, &o->reasoning, err);
-  return tag == TAG_THINK_OPEN ? enter_think(o, err) : chan_gap(o, &o->answer, err);
+  return tag == TAG_THINK_OPEN && !o->no_think ? enter_think(o, err) : chan_gap(o, &o->answer, err);
 }
 
 static bool take(Out *o, const char *p, size_t n, zaya_error *err) {
@@ -329,7 +341,7 @@ static bool finish(Out *o, zaya_error *err) {
     return false;
   }
   if (o->mode == MODE_THINK && !leave_think(o, true, err)) return false;
-  if (o->mode == MODE_LEAD && !out_begin_verbatim(o, err)) return false;
+  if (o->mode == MODE_LEAD && !begin_verbatim(o, err)) return false;
   Chan *ch = &o->answer;
   if (!chan_settle(o, ch, ch->started && !ch->gap ? ch->run : 0, err) || !chan_flush(o, ch, true, err))
     return false;
@@ -370,7 +382,7 @@ OutLook out_look(const Out *o, const char *p, size_t n) {
   OutLook look = {0};
   TagHold hold = o->hold;
   bool thinking = o->mode == MODE_THINK;
-  if (o->mode == MODE_CALL || o->mode == MODE_VERBATIM) return look;
+  if (o->mode == MODE_CALL || o->mode == MODE_VERBATIM || o->no_think) return look;
   const TagSet *outside = o->verbatim ? &o->lead : &o->content;
   for (size_t i = 0; i < n; i++) {
     char text[TAG_MAX_LEN];

@@ -22,9 +22,9 @@ bool out_prompt_thinks(const OutTags *tags, const char *turn, const char *prompt
 
 // --- what turn.c asks ----------------------------------------------------------------------------
 
-// The answer proper begins: from here every byte is content. For an answer under a constraint, whose text
-// must reach the caller as it was validated. Nothing may be held.
-bool out_begin_verbatim(Out *o, zaya_error *err);
+// The answer begins, under a constraint: no thinking block opens any more. For a verbatim answer every byte
+// is content from here (its text must reach the caller as it was validated), and nothing may be held.
+bool out_begin_constrained(Out *o, zaya_error *err);
 bool out_thinking(const Out *o); // a thinking block is open
 bool out_visible(const Out *o);  // a tool call or content other than white space was written
 // Held bytes that may become a tag of the present mode; never NULL.
