@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 
 
+QUERY_BLOCK = 192
+
+
 @dataclass
 class Config:
     hidden: int      # H
@@ -86,6 +89,22 @@ def convolve(cfg, w, p, f):
     return g + w[p + "qkv.conv_qk.1.bias"]
 
 
+def causal(q, k, v, mask):
+    """Softmax attention in blocks of queries, each over the keys up to its end.
+
+    q [B, Nk, G, T, D], k [B, Nk, D, T], v [B, Nk, T, D], mask [T, T] -> [B, Nk, G, T, D]
+    """
+    b, nk, group, t, d = q.shape
+    k, v, parts = k.reshape(b * nk, d, t), v.reshape(b * nk, t, d), []
+    for begin in range(0, t, QUERY_BLOCK):
+        end = min(begin + QUERY_BLOCK, t)
+        rows = q[:, :, :, begin:end].reshape(b * nk, group * (end - begin), d)
+        hidden = mask[begin:end, :end].repeat(group, 1)
+        weights = torch.baddbmm(hidden, rows, k[:, :, :end]).softmax(-1)
+        parts.append(torch.bmm(weights, v[:, :end]).view(b, nk, group, end - begin, d))
+    return torch.cat(parts, 3)
+
+
 def attention(cfg, w, layer, n, tables, mask):
     """CCA attention of one layer.  n [B, T, H] -> [B, T, H]"""
     p = attention_prefix(layer)
@@ -98,14 +117,12 @@ def attention(cfg, w, layer, n, tables, mask):
     q = g[..., :nq * d].reshape(b, t, nq, d) + mq.reshape(b, t, nq, d)
     k = g[..., nq * d:].reshape(b, t, nk, d) + mq.mean(3)
     q = unit_length(q, d)
-    k = unit_length(k, d) * w[p + "qkv.temp"][:, None]
+    k = unit_length(k, d) * (w[p + "qkv.temp"] / math.sqrt(d))[:, None]         # the scores' 1/sqrt(D) rides on k
     q, k = rope(q, *tables), rope(k, *tables)
     v = torch.cat([n @ w[p + "qkv.val_proj1.weight"].T, shift(n) @ w[p + "qkv.val_proj2.weight"].T], -1)
     v = v.view(b, t, nk, d).transpose(1, 2)                                  # [B, Nk, T, D]
-    q = q.view(b, t, nk, group, d).permute(0, 2, 3, 1, 4).reshape(b, nk, group * t, d)
-    scores = (q @ k.permute(0, 2, 3, 1)).view(b, nk, group, t, t) / math.sqrt(d) + mask
-    out = scores.softmax(-1).view(b, nk, group * t, t) @ v
-    out = out.view(b, nk, group, t, d).permute(0, 3, 1, 2, 4).reshape(b, t, nq * d)
+    out = causal(q.view(b, t, nk, group, d).permute(0, 2, 3, 1, 4), k.permute(0, 2, 3, 1), v, mask)
+    out = out.permute(0, 3, 1, 2, 4).reshape(b, t, nq * d)
     return out @ w[p + "o_proj.weight"].T
 
 
@@ -129,10 +146,11 @@ def experts(cfg, w, layer, x, choice):
     order = choice.argsort()
     counts = torch.bincount(choice, minlength=cfg.experts + 1).tolist()
     parts = list(x[order].split(counts))
+    fc1, fc2 = w[p + "fc1"].unbind(0), w[p + "fc2"].unbind(0)
     for e in range(cfg.experts):
         if counts[e]:
-            gate, up = (parts[e] @ w[p + "fc1"][e].T).chunk(2, -1)
-            parts[e] = (F.silu(gate) * up) @ w[p + "fc2"][e].T
+            gate, up = (parts[e] @ fc1[e].T).chunk(2, -1)
+            parts[e] = (F.silu(gate) * up) @ fc2[e].T
     return torch.cat(parts)[order.argsort()]
 
 
