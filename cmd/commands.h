@@ -4,6 +4,7 @@
 // X(name, summary)
 // clang-format off
 #define COMMAND_LIST(X) \
+  X(inspect, "say what a bundle or checkpoint is") \
   X(logits, "compute the logits of token ids, layer by layer if asked") \
   X(tokenize, "text to token ids, and back")
 // clang-format on

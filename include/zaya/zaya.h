@@ -344,6 +344,53 @@ ZAYA_API bool zaya_output_prompt_thinks(const zaya_output_tags *tags, const char
                                         size_t len);
 
 // ---------------------------------------------------------------------------------------------
+// Inspect: what a folder is, without loading it. Headers and small JSON files are read, no tensor.
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_tensor_class {
+  const char *name;           // "embedding", "attention", "experts", "routers", "norms", ...
+  const char *format;         // "affine 4-bit g32 f16", "bf16", ...; "mixed" when its tensors differ
+  size_t n_tensors, n_keys;   // tensors of the model; keys in the files (a quantized one has several)
+  uint64_t n_params, n_bytes; // bytes of all keys
+} zaya_tensor_class;
+
+typedef struct zaya_tensor_info {
+  const char *name, *dtype, *shard;
+  int ndim;
+  size_t shape[8];
+  uint64_t n_bytes;
+} zaya_tensor_info;
+
+typedef struct zaya_token_info {
+  const char *role; // "bos", "eos", "pad", "unk"
+  int id;           // -1: unknown
+  const char *text; // NULL: unknown
+} zaya_token_info;
+
+typedef struct zaya_inspection {
+  zaya_model_info model;
+  bool tied_head;
+  double rope_theta;
+  float norm_eps;
+  uint64_t file_bytes; // of the shards
+  size_t n_shards;
+  uint64_t kv_bytes_per_token; // of a 16-bit KV cache
+  uint64_t kv_bytes_full;      // the same for the full context
+  uint64_t state_bytes;        // conv_state and prev_hs of a sequence, float32
+  const zaya_tensor_class *classes;
+  size_t n_classes;
+  const zaya_tensor_info *tensors; // by name
+  size_t n_tensors;
+  const zaya_token_info *tokens; // eos may occur several times
+  size_t n_tokens;
+  const char *const *notes; // what is odd, one line each
+  size_t n_notes;
+} zaya_inspection;
+
+ZAYA_API zaya_inspection *zaya_inspect(const char *dir, zaya_error *err);
+ZAYA_API void zaya_inspection_free(zaya_inspection *inspection);
+
+// ---------------------------------------------------------------------------------------------
 // Tensor files
 // ---------------------------------------------------------------------------------------------
 
