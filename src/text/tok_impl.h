@@ -120,6 +120,10 @@ static inline const char *tok_at(const Tok *t, TokStr s) { return t->pool.data +
 bool vocab_add(Tok *t, JStr text, int64_t id, zaya_error *err);
 bool vocab_index(Tok *t, zaya_error *err); // after the last vocab_add
 int32_t vocab_find(const Tok *t, const char *text, size_t len);
+// The same in steps, so that several look-ups can wait for memory together.
+uint32_t vocab_hash(const char *text, size_t len);
+void vocab_prefetch(const Tok *t, uint32_t hash);
+int32_t vocab_find_hashed(const Tok *t, const char *text, size_t len, uint32_t hash);
 bool vocab_grow(Tok *t, size_t n, zaya_error *err); // at least n ids
 bool vocab_pool(Tok *t, const char *text, size_t len, TokStr *out, zaya_error *err);
 

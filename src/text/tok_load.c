@@ -22,8 +22,8 @@ static int shown(size_t len) { return (int)(len < 64 ? len : 64); }
 
 // --- merges -------------------------------------------------------------------------------------
 
-static bool merge_piece(Load *l, JStr s, int32_t *id, zaya_error *err) {
-  *id = s.len ? vocab_find(l->t, s.s, s.len) : -1;
+static bool merge_piece(Load *l, JStr s, uint32_t hash, int32_t *id, zaya_error *err) {
+  *id = s.len ? vocab_find_hashed(l->t, s.s, s.len, hash) : -1;
   return *id >= 0 || jscan_fail(&l->j, err, "model.merges: entry %zu: '%.*s' is not in the vocabulary",
                                 l->t->n_merges, shown(s.len), s.s);
 }
@@ -53,14 +53,17 @@ static bool merge_strings(Load *l, JStr *left, JStr *right, zaya_error *err) {
 
 static bool read_merge(Load *l, zaya_error *err) {
   Tok *t = l->t;
-  JStr left, right;
-  TokMerge m;
-  if (!merge_strings(l, &left, &right, err) || !merge_piece(l, left, &m.left, err) ||
-      !merge_piece(l, right, &m.right, err))
-    return false;
+  JStr s[3]; // left, right, both
+  uint32_t hash[3];
+  if (!merge_strings(l, &s[0], &s[1], err)) return false;
   buf_clear(&l->joined);
-  if (!buf_add(&l->joined, left.s, left.len, err) || !buf_add(&l->joined, right.s, right.len, err) ||
-      !merge_piece(l, (JStr){l->joined.data, l->joined.len}, &m.id, err))
+  if (!buf_add(&l->joined, s[0].s, s[0].len, err) || !buf_add(&l->joined, s[1].s, s[1].len, err))
+    return false;
+  s[2] = (JStr){l->joined.data, l->joined.len};
+  for (int i = 0; i < 3; i++) vocab_prefetch(t, hash[i] = vocab_hash(s[i].s, s[i].len));
+  TokMerge m;
+  if (!merge_piece(l, s[0], hash[0], &m.left, err) || !merge_piece(l, s[1], hash[1], &m.right, err) ||
+      !merge_piece(l, s[2], hash[2], &m.id, err))
     return false;
   if (t->n_merges == INT32_MAX) return jscan_fail(&l->j, err, "model.merges: too many entries");
   void *data = t->merges;

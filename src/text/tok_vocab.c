@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t hash_text(const char *s, size_t n) {
+uint32_t vocab_hash(const char *s, size_t n) {
   const uint64_t k = 0x9E3779B97F4A7C15u;
   uint64_t h = n * k, w;
   for (; n >= 8; s += 8, n -= 8) {
@@ -79,7 +79,7 @@ bool vocab_index(Tok *t, zaya_error *err) {
     const TokPiece *p = &t->pieces[id];
     if (!(p->flags & PIECE_VOCAB)) continue;
     const char *text = p->vocab.len ? tok_at(t, p->vocab) : "";
-    uint32_t hash = hash_text(text, p->vocab.len);
+    uint32_t hash = vocab_hash(text, p->vocab.len);
     TokSlot *s = slot_of(t, text, p->vocab.len, hash);
     if (s->id >= 0)
       return err_set(err, ZAYA_E_FORMAT, "%s: model.vocab: '%.*s' stands there twice, as %d and as %zu",
@@ -90,7 +90,13 @@ bool vocab_index(Tok *t, zaya_error *err) {
 }
 
 int32_t vocab_find(const Tok *t, const char *text, size_t len) {
-  return slot_of(t, text, len, hash_text(text, len))->id;
+  return slot_of(t, text, len, vocab_hash(text, len))->id;
+}
+
+void vocab_prefetch(const Tok *t, uint32_t hash) { __builtin_prefetch(&t->slots[hash & t->slot_mask]); }
+
+int32_t vocab_find_hashed(const Tok *t, const char *text, size_t len, uint32_t hash) {
+  return slot_of(t, text, len, hash)->id;
 }
 
 size_t tok_count(const Tok *t) { return t->n; }
