@@ -109,20 +109,29 @@ static bool mark(void *user, const TokAdded *a, size_t match) {
   return false;
 }
 
-static void mark_template(Tok *t, const char *s, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    size_t match;
-    added_longest(t, &t->raw, s + i, n - i, mark, t, &match);
-    added_longest(t, &t->normalized, s + i, n - i, mark, t, &match);
-  }
+static void mark_in(Tok *t, const TokTrie *trie, const char *s, size_t n) {
+  size_t match;
+  for (size_t i = 0; i < n; i++) added_longest(t, trie, s + i, n - i, mark, t, &match);
+}
+
+static bool mark_template(Tok *t, const char *s, size_t n, zaya_error *err) {
+  mark_in(t, &t->raw, s, n);
+  Buf normal = {0};
+  bool ok = !t->normalized.len || replaces_apply(&t->normalizer, s, n, &normal, err);
+  if (ok) mark_in(t, &t->normalized, normal.data, normal.len);
+  buf_free(&normal);
+  return ok;
 }
 
 // "chat_template": a string, or a list of {"name", "template"}.
-static void mark_templates(Tok *t, const json_t *v) {
-  size_t i;
-  json_t *item;
-  if (json_is_string(v)) mark_template(t, json_string_value(v), json_string_length(v));
-  json_array_foreach((json_t *)(uintptr_t)v, i, item) mark_templates(t, json_object_get(item, "template"));
+static bool mark_templates(Tok *t, const json_t *v, zaya_error *err) {
+  if (json_is_string(v)) return mark_template(t, json_string_value(v), json_string_length(v), err);
+  for (size_t i = 0; i < json_array_size(v); i++) {
+    const json_t *text = json_object_get(json_array_get(v, i), "template");
+    if (json_is_string(text) && !mark_template(t, json_string_value(text), json_string_length(text), err))
+      return false;
+  }
+  return true;
 }
 
 // --- files --------------------------------------------------------------------------------------
@@ -156,8 +165,8 @@ static bool read_tokenizer_config(Tok *t, const char *path, const Buf *text, zay
       ok = v && json_object_set_new(kept, name, v) == 0;
     }
   }
-  ok = ok && more == 0 && jscan_finish(&j, err) && read_names(t, path, kept, err);
-  if (ok) mark_templates(t, json_object_get(kept, "chat_template"));
+  ok = ok && more == 0 && jscan_finish(&j, err) && read_names(t, path, kept, err) &&
+       mark_templates(t, json_object_get(kept, "chat_template"), err);
   json_decref(kept);
   jscan_free(&j);
   return ok;
@@ -185,7 +194,7 @@ static bool read_files(Tok *t, const char *dir, zaya_error *err) {
   ok = ok && read_optional(dir, "config.json", &path, &text, &found, err) &&
        (!found || read_json_file(t, path.data, &text, read_ids, err));
   ok = ok && read_optional(dir, "chat_template.jinja", &path, &text, &found, err);
-  if (ok && found) mark_template(t, text.data, text.len);
+  ok = ok && (!found || mark_template(t, text.data, text.len, err));
   buf_free(&path);
   buf_free(&text);
   return ok;
