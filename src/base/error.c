@@ -21,12 +21,19 @@ void zaya_error_clear(zaya_error *err) {
   err->message[0] = '\0';
 }
 
+// A message is one line, whatever text of a file it quotes.
+static void one_line(char *message) {
+  for (; *message; message++)
+    if ((unsigned char)*message < 0x20 || *message == 0x7F) *message = ' ';
+}
+
 bool err_set(zaya_error *err, zaya_status status, const char *fmt, ...) {
   if (!err || err->status != ZAYA_OK) return false;
   va_list args;
   va_start(args, fmt);
   vsnprintf(err->message, sizeof err->message, fmt, args);
   va_end(args);
+  one_line(err->message);
   err->status = status;
   return false;
 }

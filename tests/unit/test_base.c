@@ -21,6 +21,8 @@ static void first_failure_wins(void **state) {
   zaya_error_clear(&err);
   assert_int_equal(err.status, ZAYA_OK);
   assert_false(err_set(NULL, ZAYA_E_IO, "nobody listens"));
+  err_set(&err, ZAYA_E_IO, "one\nline%c", '\t');
+  assert_string_equal(err.message, "one line ");
 }
 
 static void long_messages_are_cut(void **state) {
