@@ -6,6 +6,7 @@
 #define COMMAND_LIST(X) \
   X(inspect, "say what a bundle or checkpoint is") \
   X(logits, "compute the logits of token ids, layer by layer if asked") \
+  X(pull, "fetch a bundle from a Hugging Face compatible hub") \
   X(tokenize, "text to token ids, and back")
 // clang-format on
 

@@ -405,6 +405,61 @@ typedef struct zaya_tensor {
 // Writes tensors as a safetensors file: under another name first, renamed when whole.
 ZAYA_API bool zaya_tensors_save(const char *path, const zaya_tensor *tensors, size_t n, zaya_error *err);
 
+// ---------------------------------------------------------------------------------------------
+// Hub: bundles fetched from a Hugging Face compatible hub, and found again in its cache
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_pull_progress {
+  uint64_t bytes_done, bytes_total; // of the wanted files, what was there already included
+  uint64_t bytes_fetched;           // that came over the network in this call
+  size_t files_done, files_total;   // 0 of 0 while the list is being fetched
+  const char *note;                 // why a request is tried again, or NULL; valid during the call
+} zaya_pull_progress;
+
+// Called several times a second; false stops the download (ZAYA_E_CANCELLED; it can be resumed).
+typedef bool (*zaya_pull_fn)(void *user, const zaya_pull_progress *progress);
+
+typedef struct zaya_pull_params {
+  const char *revision; // branch, tag or commit; NULL: "main"
+  const char *to;       // a plain folder; NULL: the cache that other tools share
+  const char *endpoint; // NULL: HF_ENDPOINT, else https://huggingface.co
+  const char *token;    // NULL: HF_TOKEN, else the token file in HF_HOME; "": none
+  bool all;             // every file of the repository, not only what a bundle consists of
+  int connections;      // files fetched at the same time; 0: 4
+  int retries;          // attempts after the first that brought nothing new; -1: 5
+  double retry_delay;   // seconds before the first retry, doubled each time up to 60; 0: 1
+  double timeout;       // seconds without data after which a connection counts as dead; 0: 30
+  zaya_pull_fn progress;
+  void *user;
+} zaya_pull_params;
+
+typedef struct zaya_pull_file {
+  char *path; // in the repository
+  uint64_t size;
+  bool fetched; // false: was there already
+} zaya_pull_file;
+
+typedef struct zaya_pull_result {
+  char *dir;       // the folder to open
+  char commit[41]; // what the revision stands for
+  zaya_pull_file *files;
+  size_t n_files;
+  uint64_t bytes_total, bytes_fetched;
+} zaya_pull_result;
+
+// Fetches `repo` ("org/name"). Every file is checked against the size and the hash that the hub lists
+// before it gets its final name; what is there already is kept, partial files (".incomplete") are
+// resumed. The token goes to the endpoint's own scheme, host and port only.
+// ZAYA_E_UNSUPPORTED when built without libcurl.
+ZAYA_API bool zaya_pull(const char *repo, const zaya_pull_params *params, zaya_pull_result *result,
+                        zaya_error *err);
+ZAYA_API void zaya_pull_result_free(zaya_pull_result *result);
+
+// The folder that `name_or_dir` means, put into *dir: a folder's path as it is; else "org/name" or
+// "org/name@revision" in the hub cache (HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub).
+// Never touches the network; the error says how to get what is missing.
+ZAYA_API bool zaya_resolve_model(const char *name_or_dir, zaya_text *dir, zaya_error *err);
+
 #ifdef __cplusplus
 }
 #endif
