@@ -1,12 +1,11 @@
 // pull: fetches a bundle from a Hugging Face compatible hub.
 #include "commands.h"
+#include "common.h"
 #include "opt.h"
 #include "progress.h"
-#include "zaya/zaya.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct Show {
@@ -97,10 +96,7 @@ int cmd_pull(int argc, char **argv) {
   zaya_pull_result result;
   bool ok = zaya_pull(repo, &params, &result, &err);
   progress_end(&state.bar);
-  if (!ok) {
-    fprintf(stderr, "zaya pull: %s\n", err.message);
-    return EXIT_FAILED;
-  }
+  if (!ok) return fail("pull", &err);
   if (json)
     print_json(repo, revision ? revision : "main", &result);
   else

@@ -1,16 +1,10 @@
 // progress: see progress.h.
 #include "progress.h"
 
+#include "common.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-static double now_seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *progress_bytes(double bytes, char *buf, int size) {
   static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -21,7 +15,7 @@ const char *progress_bytes(double bytes, char *buf, int size) {
 }
 
 void progress_start(Progress *p, const char *what, bool quiet) {
-  *p = (Progress){.what = what, .active = !quiet && isatty(STDERR_FILENO)};
+  *p = (Progress){.what = what, .active = !quiet && stderr_is_terminal()};
   p->started = p->last_time = now_seconds();
 }
 

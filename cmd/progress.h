@@ -1,5 +1,5 @@
 // progress: one line on a terminal that shows how far a long job is, how fast it goes and how long it
-// will take; nothing at all when stderr is not a terminal. Depends on the C library only.
+// will take; nothing at all when stderr is not a terminal. Depends on common.
 #pragma once
 
 #include <stdbool.h>
