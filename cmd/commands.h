@@ -4,6 +4,7 @@
 // X(name, summary)
 // clang-format off
 #define COMMAND_LIST(X) \
+  X(convert, "make a quantized bundle from a float checkpoint") \
   X(inspect, "say what a bundle or checkpoint is") \
   X(logits, "compute the logits of token ids, layer by layer if asked") \
   X(pull, "fetch a bundle from a Hugging Face compatible hub") \

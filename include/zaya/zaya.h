@@ -391,6 +391,47 @@ ZAYA_API zaya_inspection *zaya_inspect(const char *dir, zaya_error *err);
 ZAYA_API void zaya_inspection_free(zaya_inspection *inspection);
 
 // ---------------------------------------------------------------------------------------------
+// Convert: a BF16, F16 or F32 checkpoint (legacy or native) to the published bundle layout
+// ---------------------------------------------------------------------------------------------
+
+typedef enum zaya_quant_mode {
+  ZAYA_QUANT_AFFINE, // what the published bundle named MXFP4 holds: scale and bias per group
+  ZAYA_QUANT_MXFP4,  // E2M1 codes, a power of two per 32 inputs
+  ZAYA_QUANT_MXFP8,  // E4M3 codes, a power of two per 32 inputs
+  ZAYA_QUANT_NVFP4,  // E2M1 codes, an E4M3 scale per 16 inputs
+} zaya_quant_mode;
+
+typedef struct zaya_convert_params { // zero-initialised: the published bundle
+  zaya_quant_mode mode;              // of the linear layers; embedding and head are affine always
+  int bits;                          // affine: 2, 3, 4, 5, 6 or 8; 0: 4
+  int group_size;                    // affine: 32, 64 or 128; 0: 32
+  int embed_bits;                    // 0: 8
+  bool metal_rounding;               // round as MLX's Metal kernel does instead of its CPU code
+  uint64_t shard_bytes;              // a shard is closed once its tensors reach it; 0: 1 000 000 000
+  int n_threads;                     // 0: one per available core
+  bool dry_run;                      // plan and check only: nothing is written
+  bool resume;                       // take up an interrupted conversion
+  const char *source_name;           // "Zyphra/ZAYA1-8B", for jang_config.json; NULL: from the path
+  // Called now and then from the calling thread with bytes of the source; false stops with
+  // ZAYA_E_CANCELLED. May be NULL.
+  bool (*progress)(void *user, uint64_t done, uint64_t total);
+  void *user;
+} zaya_convert_params;
+
+typedef struct zaya_convert_result {
+  size_t n_keys, n_shards;
+  size_t n_reused;       // shards that an interrupted conversion had finished
+  uint64_t tensor_bytes; // of the bundle
+  uint64_t source_bytes; // of the source's tensors
+  bool already_there;    // resume: the bundle was complete
+} zaya_convert_result;
+
+// Writes to the folder OUT.partial, which is renamed to `out` when all is there: nothing half-written
+// ever stands under `out`. Peak memory is some tens of MB per thread. `params` and `result` may be NULL.
+ZAYA_API bool zaya_convert(const char *source, const char *out, const zaya_convert_params *params,
+                           zaya_convert_result *result, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
 // Tensor files
 // ---------------------------------------------------------------------------------------------
 

@@ -26,29 +26,49 @@ static bool compare_int(Bundle *b, const char *file, const json_t *q, const char
                          (long long)json_integer_value(v), t->name, found);
 }
 
+static const char *mode_of(const json_t *q) {
+  const char *mode = json_string_value(json_object_get(q, "mode"));
+  return mode ? mode : json_string_value(json_object_get(q, "method"));
+}
+
+static bool compare_mode(Bundle *b, const char *file, const char *mode, const Mat *m, const ArchTensor *t,
+                         zaya_error *err) {
+  if (!mode || (m->kind == MAT_AFFINE) == !strncmp(mode, "affine", 6)) return true;
+  return bundle_add_note(b, err, "%s says mode %.64s, but %s is %s", file, mode, t->name,
+                         m->kind == MAT_AFFINE ? "affine" : "an MX format");
+}
+
+// What a quantization object says of one module: an object of the module's name in it goes first.
+static const json_t *settings_of(const json_t *q, const ArchTensor *t) {
+  char module[ARCH_NAME_SIZE];
+  size_t n = strlen(t->name);
+  if (n > 7 && !strcmp(t->name + n - 7, ".weight")) n -= 7;
+  snprintf(module, sizeof module, "%.*s", (int)n, t->name);
+  const json_t *own = json_object_get(q, module);
+  return json_is_object(own) ? own : q;
+}
+
 // `q` is the "quantization" object of `file`.
-static bool compare_quantization(Bundle *b, const char *file, const json_t *q, zaya_error *err) {
+static bool compare_quantization(Bundle *b, const char *file, const json_t *all, zaya_error *err) {
   static const ArchClass classes[] = {ARCH_EMBED, ARCH_HEAD, ARCH_ATTN, ARCH_EXPERT};
-  if (!json_is_object(q)) return true;
+  if (!json_is_object(all)) return true;
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     const ArchTensor *t;
     Mat m;
     if (!sample(b, classes[i], &t, &m)) continue;
-    bool outer = classes[i] == ARCH_EMBED || classes[i] == ARCH_HEAD;
-    const char *bits = outer && json_object_get(q, "embed_bits") ? "embed_bits" : "bits";
     if (!is_quantized(&m)) {
       if (!bundle_add_note(b, err, "%s says quantization, but %s holds plain floats", file, t->name))
         return false;
       continue;
     }
-    if (!compare_int(b, file, q, bits, m.bits, t, err) ||
-        !compare_int(b, file, q, "group_size", m.group, t, err))
-      return false;
-    const char *mode = json_string_value(json_object_get(q, "mode"));
-    if (!mode) mode = json_string_value(json_object_get(q, "method"));
-    if (mode && (m.kind == MAT_AFFINE) != !strncmp(mode, "affine", 6) &&
-        !bundle_add_note(b, err, "%s says mode %.64s, but %s is %s", file, mode, t->name,
-                         m.kind == MAT_AFFINE ? "affine" : "an MX format"))
+    const json_t *q = settings_of(all, t);
+    bool outer = (classes[i] == ARCH_EMBED || classes[i] == ARCH_HEAD) && json_object_get(q, "embed_bits");
+    // embed_bits speaks of affine codes, whatever the mode of the other layers.
+    const char *mode = mode_of(q);
+    bool other_mode = outer && mode && strncmp(mode, "affine", 6) != 0;
+    if (!compare_int(b, file, q, outer ? "embed_bits" : "bits", m.bits, t, err) ||
+        (!other_mode && (!compare_int(b, file, q, "group_size", m.group, t, err) ||
+                         !compare_mode(b, file, mode, &m, t, err))))
       return false;
   }
   return true;

@@ -59,9 +59,20 @@ static int sink_write(const char *data, size_t len, void *user) {
   return buf_add(s->out, data, len, s->err) ? 0 : -1;
 }
 
-bool jsonio_print(Buf *out, const json_t *value, int indent, zaya_error *err) {
+static bool print_with(Buf *out, const json_t *value, size_t flags, zaya_error *err) {
   Sink s = {out, err};
-  size_t flags = JSON_ENCODE_ANY | (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
-  if (json_dump_callback(value, sink_write, &s, flags) == 0) return true;
+  if (json_dump_callback(value, sink_write, &s, flags | JSON_ENCODE_ANY) == 0) return true;
   return err_set(err, ZAYA_E_MEMORY, "out of memory while writing JSON");
+}
+
+bool jsonio_print(Buf *out, const json_t *value, int indent, zaya_error *err) {
+  size_t flags = indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT, start = out->len;
+  // 15 digits read better (1e-5, not 1.0000000000000001e-5); more only where they are needed.
+  if (!print_with(out, value, flags | JSON_REAL_PRECISION(15), err)) return false;
+  json_t *back = json_loadb(out->data + start, out->len - start, JSON_DECODE_ANY, NULL);
+  bool same = back && json_equal(back, value);
+  json_decref(back);
+  if (same) return true;
+  out->len = start;
+  return print_with(out, value, flags | JSON_REAL_PRECISION(17), err);
 }
