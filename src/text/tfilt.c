@@ -155,7 +155,7 @@ FILTER(f_int) {
     r.origin = v.origin;
     return r;
   }
-  double f;
+  double f = 0;
   bool base_ok = base == 0 || (base >= 2 && base <= 36);
   TVal r = fallback;
   if (v.type == T_STR && base_ok && parse_int(rt, v.s, (int)base, &i))
@@ -259,7 +259,7 @@ FILTER(f_attr) {
 
 FILTER(f_filesizeformat) {
   TVal a[1];
-  double f;
+  double f = 0;
   if (!targs_bind(rt, "filesizeformat", args, "binary?", a)) return tval_none();
   if (!to_float(rt, v, &f)) return trt_type_error(rt, "a '%s' is no size", tval_type_name(v));
   bool binary = a[0].type != T_MISSING && tval_truth(rt, a[0]);

@@ -1,6 +1,7 @@
 // tlex: see tlex.h. Two modes, as in Jinja: text up to the next tag, and the inside of a tag. Owns
 // whitespace control ({%- -%} {%+ +%}, trim_blocks, lstrip_blocks), raw blocks and comments.
 #include "text/tlex.h"
+#include "base/utf8.h"
 
 #include "text/tuni.h"
 
@@ -266,7 +267,7 @@ static int unescape(Lex *l, size_t *i, size_t end, char out[4]) {
     return 1;
   }
   if (cp > 0x10FFFF || (cp >= 0xD800 && cp <= 0xDFFF)) return -1;
-  return (int)tuni_encode(cp, out);
+  return (int)utf8_put(cp, out);
 }
 
 static bool lex_string(Lex *l) {

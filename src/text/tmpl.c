@@ -2,6 +2,7 @@
 // its errors.
 #include "text/tmpl.h"
 
+#include "base/utf8.h"
 #include "text/trt.h"
 #include "text/tuni.h"
 
@@ -131,7 +132,7 @@ static bool take_source(Tmpl *t, const char *text, size_t len, zaya_error *err) 
   if (n && src[n - 1] == '\n') src[--n] = '\0';
   t->src = src;
   t->src_len = n;
-  size_t valid = tuni_valid_prefix(src, n);
+  size_t valid = utf8_valid_prefix(src, n);
   return valid == n || tast_error(t, (uint32_t)valid, ZAYA_E_FORMAT, err, "not valid UTF-8");
 }
 
@@ -222,7 +223,7 @@ void trt_leave(TRt *rt) { rt->depth--; }
 static void set_limits(TmplLimits *l) {
   if (!l->max_output) l->max_output = (size_t)64 << 20;
   if (!l->max_memory) l->max_memory = (size_t)512 << 20;
-  if (!l->max_steps) l->max_steps = 50 * 1000 * 1000;
+  if (!l->max_steps) l->max_steps = 20 * 1000 * 1000;
   if (l->max_depth <= 0) l->max_depth = 400;
 }
 

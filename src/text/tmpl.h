@@ -16,7 +16,7 @@ typedef struct Tmpl Tmpl;
 typedef struct TmplLimits {
   size_t max_output;  // bytes of the text, and of any string on the way; 64 MiB
   size_t max_memory;  // bytes of everything a render holds; 512 MiB
-  uint64_t max_steps; // evaluated nodes, loop rounds and (by the dozen) bytes worked on; 50 million
+  uint64_t max_steps; // evaluated nodes, loop rounds and (by the dozen) bytes worked on; 20 million
   int max_depth;      // nested expressions, blocks and macro calls; 400
 } TmplLimits;
 

@@ -1,6 +1,7 @@
 // tstr: strings of a running template. Immutable; every byte has an origin (template or value), kept
 // as one flag while it is the same everywhere and as a mask otherwise. Long concatenations are ropes,
 // so that a template may build a text piece by piece in linear time. See trt.h.
+#include "base/utf8.h"
 #include "text/trt.h"
 #include "text/tuni.h"
 
@@ -237,7 +238,7 @@ bool tsb_lit(TSb *sb, const char *s, uint8_t origin) { return tsb_add(sb, s, str
 
 bool tsb_cp(TSb *sb, uint32_t cp, uint8_t origin) {
   char utf8[4];
-  return tsb_add(sb, utf8, tuni_encode(cp, utf8), NULL, origin);
+  return tsb_add(sb, utf8, utf8_put(cp, utf8), NULL, origin);
 }
 
 bool tsb_sub(TSb *sb, TStr *s, size_t begin, size_t end) {

@@ -1,4 +1,4 @@
-// tuni: Unicode as Python's str sees it, for the template engine: UTF-8 walking, classes and case
+// tuni: Unicode as Python's str sees it, for the template engine: UTF-8 walking valid text, classes and case
 // mapping. Owns the tables (tuni_data.c). Depends on nothing.
 #pragma once
 
@@ -63,9 +63,5 @@ static inline size_t tuni_seq_len(unsigned char lead) {
 }
 // Decodes the code point at p (valid UTF-8) and returns its length.
 size_t tuni_decode(const char *p, uint32_t *cp);
-// Encodes into out[4] and returns the length.
-size_t tuni_encode(uint32_t cp, char out[4]);
 // Code points in valid UTF-8.
 size_t tuni_count(const char *p, size_t len);
-// The length of the valid UTF-8 prefix: `len` if all of it is valid.
-size_t tuni_valid_prefix(const char *p, size_t len);
