@@ -208,8 +208,10 @@ static bool collect(Pass *p, TNode *n) {
 
 // --- entering scopes ---------------------------------------------------------------------------
 
-static bool open_scope(Pass *p, Sym *s, SymTab *tab) {
-  *tab = (SymTab){0};
+static bool open_scope(Pass *p) {
+  Sym *s = tmem_alloc(&p->t->mem, sizeof *s);
+  SymTab *tab = tmem_alloc(&p->t->mem, sizeof *tab);
+  if (!s || !tab) return no_memory(p);
   *s = (Sym){.parent = p->sym, .tab = tab};
   p->sym = s;
   return true;
@@ -269,23 +271,21 @@ static bool intern(Pass *p, const char *name, uint32_t *id) {
 
 static bool resolve_loop(Pass *p, TNode *n) {
   if (!resolve_expr(p, n->b)) return false;
-  Sym s;
-  SymTab tab;
   uint32_t loop_id;
   if (!intern(p, "loop", &loop_id)) return false;
   if (n->c) {
     n->test_target = clone_target(p, n->a);
-    if (!n->test_target || !open_scope(p, &s, &tab) || !collect_target(p, n->a, true) || !collect(p, n->c))
+    if (!n->test_target || !open_scope(p) || !collect_target(p, n->a, true) || !collect(p, n->c))
       return false;
     if (!resolve_target(p, n->test_target) || !resolve_expr(p, n->c) || !close_scope(p, &n->scope3))
       return false;
   }
-  open_scope(p, &s, &tab);
+  if (!open_scope(p)) return false;
   if (!declare(p, loop_id) || !collect_target(p, n->a, true) || !collect_list(p, &n->items)) return false;
   n->loop_slot = slot_of(p->sym, loop_id);
   if (!resolve_target(p, n->a) || !resolve_nodes(p, &n->items) || !close_scope(p, &n->scope)) return false;
   if (!n->more.n) return true;
-  open_scope(p, &s, &tab);
+  if (!open_scope(p)) return false;
   return collect_list(p, &n->more) && resolve_nodes(p, &n->more) && close_scope(p, &n->scope2);
 }
 
@@ -361,9 +361,7 @@ static bool special_param(Pass *p, TNode *n, const char *name, int *slot) {
 
 // The body of a macro or a call block.
 static bool resolve_function(Pass *p, TNode *n) {
-  Sym s;
-  SymTab tab;
-  open_scope(p, &s, &tab);
+  if (!open_scope(p)) return false;
   for (size_t i = 0; i < n->more.n; i++)
     if (!declare(p, n->more.at[i]->name_id)) return false;
   if (!special_param(p, n, "caller", &n->caller_slot) || !special_param(p, n, "kwargs", &n->kwargs_slot) ||
@@ -380,9 +378,7 @@ static bool resolve_function(Pass *p, TNode *n) {
 static bool resolve_with(Pass *p, TNode *n) {
   for (size_t i = 0; i < n->more.n; i++)
     if (!resolve_expr(p, n->more.at[i]->b)) return false;
-  Sym s;
-  SymTab tab;
-  open_scope(p, &s, &tab);
+  if (!open_scope(p)) return false;
   for (size_t i = 0; i < n->more.n; i++)
     if (!collect_target(p, n->more.at[i]->a, false)) return false;
   if (!collect_list(p, &n->items)) return false;
@@ -393,9 +389,7 @@ static bool resolve_with(Pass *p, TNode *n) {
 
 // A block whose output is caught; `filter` runs inside its scope.
 static bool resolve_capture(Pass *p, TNode *n, TNode *filter) {
-  Sym s;
-  SymTab tab;
-  open_scope(p, &s, &tab);
+  if (!open_scope(p)) return false;
   if (!collect_list(p, &n->items) || !collect(p, filter)) return false;
   return resolve_nodes(p, &n->items) && resolve_expr(p, filter) && close_scope(p, &n->scope);
 }
@@ -437,8 +431,6 @@ static bool resolve_nodes(Pass *p, const TNodes *list) {
 
 bool tscope_resolve(Tmpl *t, zaya_error *err) {
   Pass p = {.t = t, .err = err};
-  Sym s;
-  SymTab tab;
-  open_scope(&p, &s, &tab);
+  if (!open_scope(&p)) return false;
   return collect_list(&p, &t->body) && resolve_nodes(&p, &t->body) && close_scope(&p, &t->scope);
 }
