@@ -155,6 +155,60 @@ ZAYA_API bool zaya_decoder_push(zaya_decoder *decoder, int32_t id, zaya_text *ou
 ZAYA_API bool zaya_decoder_flush(zaya_decoder *decoder, zaya_text *out, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
+// Sampler: one token id out of logits
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_bias {
+  int32_t id;
+  double bias; // added to the logit
+} zaya_bias;
+
+// How a token is drawn, in this order: bias, penalties, mask, temperature, min_p, top_k, top_p. Each of the
+// last three cuts what the one before left; at least the likeliest token stays.
+typedef struct zaya_sampling {
+  double temperature;        // 0: the likeliest token, of equal ones the lowest id
+  int top_k;                 // 0: off
+  double top_p;              // the fewest tokens that hold this share of the probability; 1: off
+  double min_p;              // at least this share of the likeliest token's probability; 0: off
+  double repetition_penalty; // of tokens of prompt and output: divides a positive logit, multiplies others;
+                             // 1: off
+  double presence_penalty;   // subtracted from the logit of each token of the output
+  double frequency_penalty;  // subtracted as often as the token is in the output
+  uint64_t seed;             // the same seed, logits and settings give the same tokens on every machine
+  const zaya_bias *bias;     // must live as long as the sampler; NULL: none
+  size_t n_bias;
+} zaya_sampling;
+
+// What this family of models was tuned with: temperature 1, top_p 0.95, min_p 1e-5, the rest off.
+ZAYA_API zaya_sampling zaya_sampling_default(void);
+// The same as `dir`/generation_config.json changes it, if there is one (do_sample false: temperature 0).
+// Settings of the file that change sampling and are not implemented are named in `ignored` (may be NULL),
+// with commas between them.
+ZAYA_API bool zaya_sampling_read(const char *dir, zaya_sampling *out, zaya_text *ignored, zaya_error *err);
+
+typedef struct zaya_logprob {
+  int32_t id;
+  double logprob; // natural logarithm of its probability under the logits as they are
+} zaya_logprob;
+
+typedef struct zaya_sampler zaya_sampler;
+
+// For logits of `n_vocab` tokens. Settings out of range fail with ZAYA_E_INVALID.
+ZAYA_API zaya_sampler *zaya_sampler_new(const zaya_sampling *params, size_t n_vocab, zaya_error *err);
+ZAYA_API void zaya_sampler_free(zaya_sampler *sampler);
+// Tells the sampler of a token of the prompt or the output, for the penalties.
+ZAYA_API bool zaya_sampler_accept(zaya_sampler *sampler, int32_t id, bool output, zaya_error *err);
+// Draws an id. `mask` holds a bit per id (bit id & 31 of word id >> 5), set where the token is allowed;
+// NULL allows all. -INFINITY excludes a token. NaN or +INFINITY, and no token left, are errors. The drawn
+// token is not accepted by itself.
+ZAYA_API bool zaya_sampler_next(zaya_sampler *sampler, const float *logits, const uint32_t *mask, int32_t *id,
+                                zaya_error *err);
+// Log probabilities under the logits as they are: of `id` in *chosen, and of the `n_top` likeliest tokens,
+// best first, in `top` (fewer than n_top where the vocabulary is smaller: the rest have id -1).
+ZAYA_API bool zaya_logprobs(const float *logits, size_t n_vocab, int32_t id, double *chosen, size_t n_top,
+                            zaya_logprob *top, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
 // Model: a bundle or checkpoint folder, opened and mapped; read-only and shared by its sessions
 // ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-// api_tok: the public tokenizer and decoder over text/tok.
+// tokenizer: the public tokenizer and decoder over text/tok.
 #include "base/error.h"
 #include "text/tok.h"
 

@@ -1,0 +1,359 @@
+// sampler: see sampler.h.
+#include "engine/sampler.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Candidate {
+  uint32_t key; // of the logit: the likelier, the smaller
+  int32_t id;
+} Candidate;
+
+struct zaya_sampler {
+  zaya_sampling p;
+  size_t n; // vocabulary
+  uint64_t random[4];
+  float *logits;             // [n] as bias, penalties and mask change them
+  Candidate *found, *sorted; // [n]
+  double *weights;           // [n] of the candidates: exp((logit - best logit) / temperature)
+  // tokens seen, for the penalties
+  uint32_t *outputs; // [n] how often each is in the output
+  bool *seen;        // [n] in prompt or output
+  int32_t *touched;  // the ids of seen, n_touched of them
+  size_t n_touched;
+};
+
+// --- settings -----------------------------------------------------------------------------------
+
+zaya_sampling sampler_default(void) {
+  return (zaya_sampling){.temperature = 1.0, .top_p = 0.95, .min_p = 1e-5, .repetition_penalty = 1.0};
+}
+
+static bool in_range(const char *name, double v, double low, double high, zaya_error *err) {
+  if (v >= low && v <= high) return true; // false for NaN
+  return err_set(err, ZAYA_E_INVALID, "%s: expected %g to %g, found %g", name, low, high, v);
+}
+
+bool sampler_check(const zaya_sampling *p, size_t n_vocab, zaya_error *err) {
+  if (n_vocab == 0 || n_vocab > INT32_MAX)
+    return err_set(err, ZAYA_E_INVALID, "a vocabulary of %zu tokens cannot be sampled", n_vocab);
+  if (p->top_k < 0) return err_set(err, ZAYA_E_INVALID, "top_k: expected 0 or more, found %d", p->top_k);
+  if (!in_range("temperature", p->temperature, 0, 1e6, err) || !in_range("top_p", p->top_p, 0, 1, err) ||
+      !in_range("min_p", p->min_p, 0, 1, err) ||
+      !in_range("repetition_penalty", p->repetition_penalty, 1e-3, 1e3, err) ||
+      !in_range("presence_penalty", p->presence_penalty, -1e3, 1e3, err) ||
+      !in_range("frequency_penalty", p->frequency_penalty, -1e3, 1e3, err))
+    return false;
+  for (size_t i = 0; i < p->n_bias; i++) {
+    int32_t id = p->bias[i].id;
+    if (id < 0 || (size_t)id >= n_vocab)
+      return err_set(err, ZAYA_E_INVALID, "logit_bias: id %d is not within 0..%zu", id, n_vocab - 1);
+    if (!in_range("logit_bias", p->bias[i].bias, -1e6, 1e6, err)) return false;
+  }
+  return true;
+}
+
+// --- random numbers -----------------------------------------------------------------------------
+
+static void seed_random(uint64_t state[4], uint64_t seed) { // SplitMix64
+  for (int i = 0; i < 4; i++) {
+    uint64_t z = seed += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    state[i] = z ^ (z >> 31);
+  }
+}
+
+static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
+
+static double draw(uint64_t s[4]) { // xoshiro256**, [0, 1)
+  uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate(s[3], 45);
+  return (double)(result >> 11) * 0x1p-53;
+}
+
+// exp(x) for x <= 0, the same bits everywhere: x = k ln 2 + r, Taylor's series for r, then a power of two.
+// Within 1e-15 of the true value; 0 below -700, where no weight matters any more.
+static double exp_fixed(double x) {
+  if (!(x >= -700)) return 0;
+  static const double inverse[] = {
+      1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
+      1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
+  double k = floor(x * 1.4426950408889634 + 0.5);
+  double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10; // ln 2 in two parts
+  double sum = 1.0 / 6227020800;
+  for (size_t i = 0; i < sizeof inverse / sizeof *inverse; i++) sum = sum * r + inverse[i];
+  uint64_t bits = (uint64_t)((int64_t)k + 1023) << 52;
+  double power;
+  memcpy(&power, &bits, sizeof power);
+  return sum * power;
+}
+
+// --- life ---------------------------------------------------------------------------------------
+
+static bool counts_tokens(const zaya_sampling *p) {
+  return p->repetition_penalty != 1.0 || p->presence_penalty != 0 || p->frequency_penalty != 0;
+}
+
+static bool allocate(Sampler *s, zaya_error *err) {
+  size_t n = s->n; // at most INT32_MAX
+  s->logits = malloc(n * sizeof *s->logits);
+  s->found = malloc(n * sizeof *s->found);
+  s->sorted = malloc(n * sizeof *s->sorted);
+  s->weights = malloc(n * sizeof *s->weights);
+  bool ok = s->logits && s->found && s->sorted && s->weights;
+  if (ok && counts_tokens(&s->p)) {
+    s->outputs = calloc(n, sizeof *s->outputs);
+    s->seen = calloc(n, sizeof *s->seen);
+    s->touched = malloc(n * sizeof *s->touched);
+    ok = s->outputs && s->seen && s->touched;
+  }
+  return ok || err_memory(err, n * 40, "a sampler");
+}
+
+Sampler *sampler_new(const zaya_sampling *p, size_t n_vocab, zaya_error *err) {
+  if (!sampler_check(p, n_vocab, err)) return NULL;
+  Sampler *s = calloc(1, sizeof *s);
+  if (!s) {
+    err_memory(err, sizeof *s, "a sampler");
+    return NULL;
+  }
+  s->p = *p;
+  s->n = n_vocab;
+  seed_random(s->random, p->seed);
+  if (allocate(s, err)) return s;
+  sampler_free(s);
+  return NULL;
+}
+
+void sampler_free(Sampler *s) {
+  if (!s) return;
+  free(s->logits);
+  free(s->found);
+  free(s->sorted);
+  free(s->weights);
+  free(s->outputs);
+  free(s->seen);
+  free(s->touched);
+  free(s);
+}
+
+Sampler *sampler_clone(const Sampler *s, zaya_error *err) {
+  Sampler *c = sampler_new(&s->p, s->n, err);
+  if (!c) return NULL;
+  memcpy(c->random, s->random, sizeof c->random);
+  if (s->touched) {
+    memcpy(c->outputs, s->outputs, s->n * sizeof *s->outputs);
+    memcpy(c->seen, s->seen, s->n * sizeof *s->seen);
+    memcpy(c->touched, s->touched, s->n_touched * sizeof *s->touched);
+    c->n_touched = s->n_touched;
+  }
+  return c;
+}
+
+bool sampler_accept(Sampler *s, int32_t id, bool output, zaya_error *err) {
+  if (id < 0 || (size_t)id >= s->n)
+    return err_set(err, ZAYA_E_INVALID, "token id %d is not within 0..%zu", id, s->n - 1);
+  if (!s->touched) return true;
+  if (!s->seen[id]) {
+    s->seen[id] = true;
+    s->touched[s->n_touched++] = id;
+  }
+  if (output && s->outputs[id] < UINT32_MAX) s->outputs[id]++;
+  return true;
+}
+
+// --- the logits that count ----------------------------------------------------------------------
+
+static bool check_logits(const float *logits, size_t n, zaya_error *err) {
+  bool bad = false;
+  for (size_t i = 0; i < n; i++) bad |= !(logits[i] < INFINITY);
+  for (size_t i = 0; bad && i < n; i++)
+    if (!(logits[i] < INFINITY))
+      return err_set(err, ZAYA_E_INVALID, "the logit of token %zu is %g", i, (double)logits[i]);
+  return true;
+}
+
+// Beyond float32: the largest that is, so that no weight becomes inf - inf, or excluded.
+static float to_logit(double v) { return v > FLT_MAX ? FLT_MAX : v < -FLT_MAX ? -INFINITY : (float)v; }
+
+static void apply_penalties(Sampler *s) {
+  const zaya_sampling *p = &s->p;
+  for (size_t i = 0; i < s->n_touched; i++) {
+    int32_t id = s->touched[i];
+    double v = s->logits[id];
+    v = v > 0 ? v / p->repetition_penalty : v * p->repetition_penalty;
+    if (s->outputs[id]) v -= p->presence_penalty + p->frequency_penalty * s->outputs[id];
+    s->logits[id] = to_logit(v);
+  }
+}
+
+// The logits with bias, penalties and mask; those given where nothing changes them. NULL: an error.
+static const float *adjust(Sampler *s, const float *logits, const uint32_t *mask, zaya_error *err) {
+  if (!check_logits(logits, s->n, err)) return NULL;
+  if (!s->p.n_bias && !s->n_touched && !mask) return logits;
+  memcpy(s->logits, logits, s->n * sizeof *logits);
+  for (size_t i = 0; i < s->p.n_bias; i++) {
+    const zaya_bias *b = &s->p.bias[i];
+    s->logits[b->id] = to_logit(s->logits[b->id] + b->bias);
+  }
+  apply_penalties(s);
+  for (size_t i = 0; mask && i < s->n; i++)
+    if (!(mask[i >> 5] >> (i & 31) & 1)) s->logits[i] = -INFINITY;
+  return s->logits;
+}
+
+// The best logit, of equal ones the lowest id; -1 when every token is excluded.
+static int32_t best_of(const float *logits, size_t n) {
+  enum { LANES = 16 };
+  float lane[LANES], best = -INFINITY;
+  size_t i = 0;
+  for (int k = 0; k < LANES; k++) lane[k] = -INFINITY;
+  for (; i + LANES <= n; i += LANES)
+    for (int k = 0; k < LANES; k++)
+      lane[k] = logits[i + (size_t)k] > lane[k] ? logits[i + (size_t)k] : lane[k];
+  for (int k = 0; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
+  for (; i < n; i++) best = logits[i] > best ? logits[i] : best;
+  for (i = 0; best > -INFINITY && i < n; i++)
+    if (logits[i] == best) return (int32_t)i;
+  return -1;
+}
+
+// --- candidates ---------------------------------------------------------------------------------
+
+// Maps the order of floats, largest first, to that of unsigned numbers; both zeros are equal.
+static uint32_t key_of(float logit) {
+  uint32_t bits;
+  logit += 0.0f; // -0 becomes 0
+  memcpy(&bits, &logit, sizeof bits);
+  return bits >> 31 ? bits : ~bits & 0x7FFFFFFFu;
+}
+
+static double weight_of(const Sampler *s, float logit, float best) {
+  return exp_fixed(((double)logit - (double)best) / s->p.temperature);
+}
+
+// The tokens that min_p leaves, in order of their ids. A bound on the logit, a little too low, spares most
+// of the exponentials.
+static size_t collect(Sampler *s, const float *logits, float best) {
+  double t = s->p.temperature, min_p = s->p.min_p;
+  double bound = min_p > 0 ? fmax(log(min_p) * (1 + 1e-9) - 1e-9, -700) : -700;
+  float low = to_logit((double)best + t * bound);
+  low = nextafterf(low, -INFINITY);
+  size_t n = 0;
+  for (size_t i = 0; i < s->n; i++) {
+    if (!(logits[i] >= low) || logits[i] == -INFINITY) continue;
+    if (((double)logits[i] - (double)best) / t < -700 || (min_p > 0 && weight_of(s, logits[i], best) < min_p))
+      continue;
+    s->found[n++] = (Candidate){key_of(logits[i]), (int32_t)i};
+  }
+  return n;
+}
+
+// Drops candidates that are surely not among the k best, so that few are left to sort.
+static size_t narrow(Sampler *s, size_t n, size_t k) {
+  size_t count[2048] = {0}, sum = 0, kept = 0;
+  uint32_t last = 0;
+  for (size_t i = 0; i < n; i++) count[s->found[i].key >> 21]++;
+  while ((sum += count[last]) < k) last++;
+  for (size_t i = 0; i < n; i++)
+    if (s->found[i].key >> 21 <= last) s->found[kept++] = s->found[i];
+  return kept;
+}
+
+// Sorts by key; equal ones stay in order of their ids. Three passes of 11 bits.
+static Candidate *sort(Sampler *s, size_t n) {
+  Candidate *from = s->found, *to = s->sorted;
+  for (int shift = 0; shift < 33; shift += 11) {
+    size_t start[2049] = {0};
+    for (size_t i = 0; i < n; i++) start[(from[i].key >> shift & 2047) + 1]++;
+    for (int k = 0; k < 2048; k++) start[k + 1] += start[k];
+    for (size_t i = 0; i < n; i++) to[start[from[i].key >> shift & 2047]++] = from[i];
+    Candidate *swap = from;
+    from = to;
+    to = swap;
+  }
+  return from;
+}
+
+// How many of the n best candidates hold the share top_p of their weight; at least one.
+static size_t within_top_p(const double *weights, size_t n, double total, double top_p) {
+  double kept = weights[0];
+  size_t k = 1;
+  while (k < n && kept < top_p * total) kept += weights[k++];
+  return k;
+}
+
+static double fill_weights(Sampler *s, const Candidate *c, size_t n, const float *logits, float best) {
+  double total = 0;
+  for (size_t i = 0; i < n; i++) total += s->weights[i] = weight_of(s, logits[c[i].id], best);
+  return total;
+}
+
+static size_t pick(const double *weights, size_t n, double total, double u) {
+  double sum = 0;
+  for (size_t i = 0; i + 1 < n; i++) {
+    sum += weights[i];
+    if (sum > u * total) return i;
+  }
+  return n - 1;
+}
+
+bool sampler_next(Sampler *s, const float *given, const uint32_t *mask, int32_t *id, zaya_error *err) {
+  const float *logits = adjust(s, given, mask, err);
+  if (!logits) return false;
+  *id = best_of(logits, s->n);
+  if (*id < 0) return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", s->n);
+  if (s->p.temperature == 0) return true;
+  float best = logits[*id];
+  size_t n = collect(s, logits, best), top_k = (size_t)s->p.top_k;
+  bool cut_k = top_k && top_k < n;
+  if (cut_k) n = narrow(s, n, top_k);
+  const Candidate *c = cut_k || s->p.top_p < 1 ? sort(s, n) : s->found;
+  if (cut_k) n = top_k;
+  double total = fill_weights(s, c, n, logits, best);
+  if (s->p.top_p < 1) {
+    n = within_top_p(s->weights, n, total, s->p.top_p);
+    total = 0;
+    for (size_t i = 0; i < n; i++) total += s->weights[i];
+  }
+  *id = c[pick(s->weights, n, total, draw(s->random))].id;
+  return true;
+}
+
+// --- log probabilities --------------------------------------------------------------------------
+
+static void insert_top(zaya_logprob *top, size_t n_top, int32_t id, double logit) {
+  size_t at = n_top;
+  while (at > 0 && (top[at - 1].id < 0 || top[at - 1].logprob < logit)) at--;
+  if (at == n_top) return;
+  memmove(top + at + 1, top + at, (n_top - at - 1) * sizeof *top);
+  top[at] = (zaya_logprob){id, logit};
+}
+
+bool sampler_logprobs(const float *logits, size_t n_vocab, int32_t id, double *chosen, size_t n_top,
+                      zaya_logprob *top, zaya_error *err) {
+  if (id < 0 || (size_t)id >= n_vocab)
+    return err_set(err, ZAYA_E_INVALID, "token id %d is not below %zu", id, n_vocab);
+  if (!check_logits(logits, n_vocab, err)) return false;
+  int32_t best = best_of(logits, n_vocab);
+  if (best < 0) return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", n_vocab);
+  double sum = 0;
+  for (size_t i = 0; i < n_vocab; i++) sum += exp_fixed((double)logits[i] - (double)logits[best]);
+  double shift = (double)logits[best] + log(sum);
+  *chosen = (double)logits[id] - shift;
+  for (size_t i = 0; i < n_top; i++) top[i] = (zaya_logprob){-1, -INFINITY};
+  for (size_t i = 0; n_top && i < n_vocab; i++)
+    if (top[n_top - 1].id < 0 || logits[i] > top[n_top - 1].logprob)
+      insert_top(top, n_top, (int32_t)i, logits[i]);
+  for (size_t i = 0; i < n_top; i++)
+    if (top[i].id >= 0) top[i].logprob -= shift;
+  return true;
+}
