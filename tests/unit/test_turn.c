@@ -87,7 +87,9 @@ static bool choice_bytes(void *state, const char *p, size_t n, zaya_error *err) 
     if (err) err->status = ZAYA_E_INVALID;
     return false;
   }
-  strncat(c->done, p, n);
+  size_t at = strlen(c->done);
+  memcpy(c->done + at, p, n);
+  c->done[at + n] = '\0';
   return true;
 }
 
