@@ -196,7 +196,7 @@ static int run(const LogitsOptions *o, OptSpec *spec) {
     free(ids);
     return opt_usage_error(spec, "no token ids given");
   }
-  const zaya_model_params params = {.n_threads = o->threads};
+  const zaya_model_params params = {.n_threads = o->threads, .exact = o->exact};
   zaya_model *m = zaya_model_open(o->dir, &params, &err);
   if (m) print_notes("logits", m);
   bool ok = m && compute(m, o, ids, n, &err);

@@ -216,6 +216,7 @@ typedef struct zaya_model zaya_model;
 
 typedef struct zaya_model_params {
   int n_threads; // threads that compute, the caller's included; 0: one per available core
+  bool exact;    // float32 throughout, for checking; else int8 activations and float16 KV (docs/numerics.md)
 } zaya_model_params;
 
 // What the model is. Symbols as in docs/architecture.md.
@@ -236,6 +237,8 @@ typedef struct zaya_model_info {
   uint64_t n_params_active; // parameters that one token uses, without the embedding
   uint64_t tensor_bytes;    // bytes of tensors in the folder
   int n_threads;            // threads in use
+  const char *kernels;      // the processor rung in use: "avx512", "avx2", "neon", "scalar". The environment
+                            // variable ZAYA_CPU, read when a model is opened, asks for another one
 } zaya_model_info;
 
 // Opens the folder `dir` (bundle, legacy or native checkpoint). `params` may be NULL.

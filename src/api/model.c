@@ -37,10 +37,19 @@ static bool fill_info(zaya_model *m, zaya_error *err) {
       .vocab_size = c->vocab,
       .max_position = c->max_position,
       .n_threads = pool_threads(m->pool),
+      .kernels = m->forward.linear.kern->name,
   };
   for (size_t i = 0; i < bundle_count(m->bundle); i++)
     m->info.tensor_bytes += bundle_at(m->bundle, i)->nbytes;
   return count_params(c, &m->info, err);
+}
+
+// The fastest kernels, or the rung that the environment variable ZAYA_CPU names.
+static const Kern *pick_kernels(zaya_error *err) {
+  const char *name = getenv("ZAYA_CPU");
+  const Kern *k = kern_pick(name && *name ? name : NULL);
+  if (!k) err_set(err, ZAYA_E_UNSUPPORTED, "ZAYA_CPU=%s: this machine has no such kernels", name);
+  return k;
 }
 
 zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, zaya_error *err) {
@@ -50,10 +59,12 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
     return NULL;
   }
   pthread_mutex_init(&m->lock, NULL);
-  m->bundle = bundle_open(dir, err);
+  const Kern *kern = pick_kernels(err);
+  m->bundle = kern ? bundle_open(dir, err) : NULL;
   m->pool = m->bundle ? pool_new(params ? params->n_threads : 0, err) : NULL;
   if (m->pool && weights_bind(&m->weights, m->bundle, err) &&
-      forward_init(&m->forward, &m->weights, m->pool, &kern_scalar, err) && fill_info(m, err))
+      forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err) &&
+      fill_info(m, err))
     return m;
   zaya_model_close(m);
   return NULL;

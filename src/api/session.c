@@ -29,7 +29,7 @@ zaya_session *zaya_session_new(zaya_model *model, size_t max_tokens, zaya_error 
             c->max_position);
     return NULL;
   }
-  const StateShape shape = state_shape(c);
+  const StateShape shape = state_shape(c, model->forward.exact ? KV_F32 : KV_F16);
   return session_wrap(model, state_new(&shape, model->weights.fingerprint, max_tokens, err), err);
 }
 
@@ -40,7 +40,7 @@ void zaya_session_free(zaya_session *s) {
 }
 
 size_t zaya_session_bytes(const zaya_model *model, size_t max_tokens) {
-  const StateShape shape = state_shape(model->weights.config);
+  const StateShape shape = state_shape(model->weights.config, model->forward.exact ? KV_F32 : KV_F16);
   return state_bytes(&shape, max_tokens);
 }
 

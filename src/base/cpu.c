@@ -5,7 +5,13 @@
 #endif
 #include "base/cpu.h"
 
+#include <stdbool.h>
+
 #include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 int cpu_count(void) {
 #if defined(__linux__)
@@ -15,3 +21,27 @@ int cpu_count(void) {
   long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 ? (int)n : 1;
 }
+
+#if defined(__x86_64__)
+// Which register files the system saves: bits 1, 2 of XCR0 for AVX, 5 to 7 more for AVX-512.
+static unsigned long long saved_registers(void) {
+  unsigned lo, hi;
+  __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+  return (unsigned long long)hi << 32 | lo;
+}
+
+unsigned cpu_features(void) {
+  unsigned a, b, c, d, f = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+  const bool fma_f16c = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX);
+  const unsigned long long saved = saved_registers();
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  if ((saved & 0x6) == 0x6 && fma_f16c && (b & bit_AVX2)) f |= CPU_AVX2;
+  const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+  if ((f & CPU_AVX2) && (saved & 0xE6) == 0xE6 && (b & wide) == wide && (c & bit_AVX512VNNI))
+    f |= CPU_AVX512_VNNI;
+  return f;
+}
+#else
+unsigned cpu_features(void) { return 0; }
+#endif

@@ -5,6 +5,13 @@
 
 int cpu_count(void); // cores this process may use
 
+// Instruction sets that the processor and the system both support.
+enum {
+  CPU_AVX2 = 1,        // with FMA and F16C
+  CPU_AVX512_VNNI = 2, // F, BW, VL, DQ and VNNI
+};
+unsigned cpu_features(void);
+
 // A hint that the thread is spinning.
 static inline void cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

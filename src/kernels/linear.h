@@ -1,6 +1,9 @@
-// linear: y = x W^T for a weight matrix in any stored format, over a thread pool. Rows of W are the
-// unit of work: one thread computes an output element whole, so results do not depend on the number
-// of threads or of tokens. Depends on kern, format/mat, base/pool.
+// linear: y = x W^T for weight matrices in any stored format, over a thread pool. Rows of W are the
+// unit of work: one thread computes an output element whole, and every path of a format adds in one
+// order, so results depend neither on the number of threads nor on the number of tokens.
+//
+// Production mode quantizes x to int8 and leaves affine weights as codes; exact mode decodes every
+// row to float32. Other formats are decoded in both. Depends on kern, panel, format/mat, base/pool.
 #pragma once
 
 #include "base/arena.h"
@@ -8,18 +11,41 @@
 #include "format/mat.h"
 #include "kernels/kern.h"
 
-// What computing needs: threads, the kernels chosen, and a row of scratch per thread.
+enum { LINEAR_MAX_INPUTS = 4 }; // parts of one run, each of which may need its own x
+
+// What computing needs: threads, the kernels chosen, and scratch.
 typedef struct Linear {
   Pool *pool;
   const Kern *kern;
-  float *scratch;      // [threads][scratch_cols]
-  size_t scratch_cols; // at least the columns of every matrix
+  bool exact;
+  float *scratch;                     // [threads][scratch_cols]: decoded rows
+  size_t scratch_cols;                // at least the columns of every matrix
+  KernPanel *panels;                  // [threads], production only
+  KernActs inputs[LINEAR_MAX_INPUTS]; // room for max_tokens of quantized x, production only
 } Linear;
 
-// Scratch for matrices of at most max_cols columns, from `arena`.
-bool linear_init(Linear *l, Pool *pool, const Kern *kern, size_t max_cols, Arena *arena, zaya_error *err);
+typedef struct LinearShape {
+  size_t max_cols, max_tokens;
+} LinearShape;
+
+// Scratch for matrices of at most max_cols columns and runs of at most max_tokens, from `arena`.
+bool linear_init(Linear *l, Pool *pool, const Kern *kern, bool exact, LinearShape shape, Arena *arena,
+                 zaya_error *err);
 float *linear_scratch(const Linear *l, int thread); // [scratch_cols]
 
-// y[t][r] = W[r] . x[t]; x [n, cols] and y [n, rows], rows x_stride and y_stride floats apart.
+// y[t][r] = w[r] . x[t]; x [n, cols] and y [n, rows], rows x_stride and y_stride floats apart.
+typedef struct LinearPart {
+  const Mat *w;
+  const float *x;
+  float *y;
+  size_t x_stride, y_stride;
+} LinearPart;
+
+// Several matrices times the same n tokens as one job. Parts whose x is the same share its quantized form.
+void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t n);
 void linear_apply(const Linear *l, const Mat *w, const float *x, size_t x_stride, size_t n, float *y,
                   size_t y_stride);
+// Rows [first, first + n_rows) of w times n tokens, by the calling thread (number `thread`), without
+// quantizing x: for matrices of plain floats and for the exact path.
+void linear_rows_exact(const Linear *l, const Mat *w, size_t first, size_t n_rows, const float *x,
+                       size_t x_stride, size_t n, float *y, size_t y_stride, int thread);

@@ -2,6 +2,7 @@
 // g the grouped output.
 #include "model/cca.h"
 
+#include "model/attend.h"
 #include "model/ops.h"
 
 #include <math.h>
@@ -29,17 +30,18 @@ static void depthwise(const AttnWeights *w, const float *older, const float *new
 
 // taps[t] = (a[t-1], a[t]) per channel. The padding in front of a sequence is two zero frames, so
 // that a[-1] is the bias.
-static void fill_taps(Forward *f, const AttnWeights *w, const Step *step, int attn) {
+static void fill_taps(void *arg, size_t begin, size_t end) {
+  const CcaJob *j = arg;
+  Forward *f = j->f;
   const size_t C = (size_t)config_conv_channels(f->w->config);
-  size_t first = 0;
-  for (size_t k = 0; k < step->n_spans; first += step->spans[k++].n) {
-    const Span *s = &step->spans[k];
-    for (long t = 0; t < (long)s->n; t++) {
-      const float *f2 = frame_at(f, s, attn, first, t - 2, C), *f1 = frame_at(f, s, attn, first, t - 1, C);
-      float *out = f->taps + (first + (size_t)t) * 2 * C;
-      depthwise(w, f2, f1, C, out);
-      depthwise(w, f1, frame_at(f, s, attn, first, t, C), C, out + 1);
-    }
+  for (size_t row = begin; row < end; row++) {
+    const Row *r = &f->rows[row];
+    const long t = (long)(row - r->first);
+    const float *f2 = frame_at(f, r->span, j->attn, r->first, t - 2, C);
+    const float *f1 = frame_at(f, r->span, j->attn, r->first, t - 1, C);
+    float *out = f->taps + row * 2 * C;
+    depthwise(j->w, f2, f1, C, out);
+    depthwise(j->w, f1, frame_at(f, r->span, j->attn, r->first, t, C), C, out + 1);
   }
 }
 
@@ -49,12 +51,10 @@ static void grouped_share(void *arg, int index, int count) {
   const Forward *f = j->f;
   const Config *c = f->w->config;
   const size_t D = (size_t)c->head_dim, C = (size_t)config_conv_channels(c), T = j->step->n_tokens;
-  float *row = linear_scratch(&f->linear, index);
-  PoolRange r = pool_share(C, 16, index, count);
-  for (size_t i = r.begin; i < r.end; i++) {
-    mat_row(&j->w->conv1, i, row);
-    f->linear.kern->dot_rows(row, f->taps + i / D * 2 * D, 2 * C, T, 2 * D, f->qk + i, C);
-    for (size_t t = 0; t < T; t++) f->qk[t * C + i] += j->w->conv1_bias[i];
+  const PoolRange r = pool_share(C, 16, index, count);
+  for (size_t i = r.begin, n; i < r.end; i += n) { // pieces that do not cross a head
+    n = D - i % D < r.end - i ? D - i % D : r.end - i;
+    linear_rows_exact(&f->linear, &j->w->conv1, i, n, f->taps + i / D * 2 * D, 2 * C, T, f->qk + i, C, index);
   }
 }
 
@@ -76,69 +76,36 @@ static void add_means(const Config *c, const float *frame, float *qk) {
     }
 }
 
-// Norms and rotates the heads of one token and stores its key and value at `pos`.
-static void finish_token(const CcaJob *j, State *state, size_t row, size_t pos) {
+// Norms and rotates the heads of a token and stores its key and value.
+static void finish_token(const CcaJob *j, size_t row) {
   const Forward *f = j->f;
   const Config *c = f->w->config;
   const Kern *kern = f->linear.kern;
   const size_t D = (size_t)c->head_dim, K = (size_t)c->n_kv * D, C = (size_t)config_conv_channels(c);
   const size_t half = (size_t)c->rotary_dim / 2;
-  float *qk = f->qk + row * C, cosine[CCA_MAX_ROTARY / 2], sine[CCA_MAX_ROTARY / 2];
-  for (size_t i = 0; i < half; i++) {
-    const double angle = (double)pos * f->rope_freq[i];
-    cosine[i] = (float)cos(angle);
-    sine[i] = (float)sin(angle);
-  }
+  float *qk = f->qk + row * C, *key = qk + (size_t)c->n_q * D, *value = f->v + row * K;
+  for (size_t i = 0; i < C; i++) qk[i] += j->w->conv1_bias[i];
   add_means(c, f->frames + row * C, qk);
   for (int h = 0; h < c->n_q + c->n_kv; h++) {
     float *x = qk + (size_t)h * D;
     ops_l2norm(kern, x, D, sqrtf((float)D));
     if (h >= c->n_q)
       for (size_t d = 0; d < D; d++) x[d] *= j->w->temp[h - c->n_q];
-    ops_rotate(x, cosine, sine, half);
+    ops_rotate(x, f->cosine + row * half, f->sine + row * half, half);
   }
-  memcpy(state_k(state, j->attn, pos), qk + (size_t)c->n_q * D, K * sizeof(float));
-  memcpy(state_v(state, j->attn, pos), f->v + row * K, K * sizeof(float));
+  State *state = f->rows[row].span->state;
+  void *k = state_k(state, j->attn, f->rows[row].pos), *v = state_v(state, j->attn, f->rows[row].pos);
+  if (f->exact) {
+    memcpy(k, key, K * sizeof(float));
+    memcpy(v, value, K * sizeof(float));
+  } else {
+    kern->to_f16(key, k, K);
+    kern->to_f16(value, v, K);
+  }
 }
 
-static void finish_tokens(const CcaJob *j) {
-  size_t row = 0;
-  for (size_t k = 0; k < j->step->n_spans; k++) {
-    const Span *s = &j->step->spans[k];
-    for (size_t t = 0; t < s->n; t++) finish_token(j, s->state, row++, s->state->len + t);
-  }
-}
-
-// One query head of one token over positions 0 .. pos: softmax(q k^T / sqrt(D)) v.
-static void attend(const Forward *f, const State *state, int attn, int head, const float *q, size_t pos,
-                   float *scores, float *out) {
-  const Config *c = f->w->config;
-  const size_t D = (size_t)c->head_dim, K = (size_t)c->n_kv * D;
-  const size_t at = (size_t)(head / (c->n_q / c->n_kv)) * D; // of the KV head in a row of the cache
-  const float scale = 1.0f / sqrtf((float)D);
-  const float *k = state_k(state, attn, 0) + at, *v = state_v(state, attn, 0) + at;
-  for (size_t p = 0; p <= pos; p++) scores[p] = f->linear.kern->dot(q, k + p * K, D) * scale;
-  ops_softmax(scores, pos + 1);
-  memset(out, 0, D * sizeof *out);
-  for (size_t p = 0; p <= pos; p++) f->linear.kern->axpy(scores[p], v + p * K, out, D);
-}
-
-// (token, head) pairs are dealt out in turn: later tokens cost more.
-static void attend_share(void *arg, int index, int count) {
-  const CcaJob *j = arg;
-  const Forward *f = j->f;
-  const Config *c = f->w->config;
-  const size_t D = (size_t)c->head_dim, C = (size_t)config_conv_channels(c), Q = (size_t)c->n_q * D;
-  float *scores = f->scores + (size_t)index * f->scores_cap;
-  size_t row = 0, unit = 0;
-  for (size_t k = 0; k < j->step->n_spans; k++) {
-    const Span *s = &j->step->spans[k];
-    for (size_t t = 0; t < s->n; t++, row++)
-      for (int h = 0; h < c->n_q; h++)
-        if (unit++ % (size_t)count == (size_t)index)
-          attend(f, s->state, j->attn, h, f->qk + row * C + (size_t)h * D, s->state->len + t, scores,
-                 f->mix + row * Q + (size_t)h * D);
-  }
+static void finish_tokens(void *arg, size_t begin, size_t end) {
+  for (size_t row = begin; row < end; row++) finish_token(arg, row);
 }
 
 // n_before[t] = n[t - 1], the state's prev_hs in front of a span.
@@ -173,15 +140,16 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   const size_t Q = (size_t)c->n_q * D, K = (size_t)c->n_kv * D, C = Q + K;
   CcaJob job = {f, w, step, layer / 2};
 
-  linear_apply(&f->linear, &w->linear_q, f->n, H, T, f->frames, C);
-  linear_apply(&f->linear, &w->linear_k, f->n, H, T, f->frames + Q, C);
   shift_inputs(f, step, job.attn);
-  linear_apply(&f->linear, &w->val_proj1, f->n, H, T, f->v, K);
-  linear_apply(&f->linear, &w->val_proj2, f->n_before, H, T, f->v + K / 2, K);
-  fill_taps(f, w, step, job.attn);
+  const LinearPart parts[] = {{&w->linear_q, f->n, f->frames, H, C},
+                              {&w->linear_k, f->n, f->frames + Q, H, C},
+                              {&w->val_proj1, f->n, f->v, H, K},
+                              {&w->val_proj2, f->n_before, f->v + K / 2, H, K}};
+  linear_run(&f->linear, parts, sizeof parts / sizeof *parts, T);
+  forward_rows(f, T, fill_taps, &job);
   pool_run(f->linear.pool, grouped_share, &job);
-  finish_tokens(&job);
-  pool_run(f->linear.pool, attend_share, &job);
+  forward_rows(f, T, finish_tokens, &job);
+  attend_forward(f, job.attn, step);
   linear_apply(&f->linear, &w->o_proj, f->mix, Q, T, f->h, H);
   move_state(f, step, job.attn);
 }

@@ -1,6 +1,7 @@
 // forward: see forward.h.
 #include "model/forward.h"
 
+#include "model/attend.h"
 #include "model/cca.h"
 #include "model/moe.h"
 #include "model/ops.h"
@@ -46,18 +47,22 @@ static bool alloc_workspace(Forward *f, zaya_error *err) {
               {&f->prob, 1},
               {&f->x_sorted, H},
               {&f->gate, I},
-              {&f->up, I}};
+              {&f->up, I},
+              {&f->cosine, (size_t)c->rotary_dim / 2 + 1},
+              {&f->sine, (size_t)c->rotary_dim / 2 + 1}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (!(*rows[i].at = arena_alloc(&f->arena, T * rows[i].width, sizeof(float), "the workspace", err)))
       return false;
   f->route = arena_alloc(&f->arena, T, sizeof *f->route, "the workspace", err);
   f->order = arena_alloc(&f->arena, T, sizeof *f->order, "the workspace", err);
   f->rope_freq = arena_alloc(&f->arena, (size_t)c->rotary_dim / 2 + 1, sizeof(double), "the workspace", err);
-  return f->route && f->order && f->rope_freq;
+  f->rows = arena_alloc(&f->arena, T, sizeof *f->rows, "the workspace", err);
+  return f->route && f->order && f->rows && f->rope_freq;
 }
 
-bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, zaya_error *err) {
-  *f = (Forward){.w = w};
+bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, bool exact, zaya_error *err) {
+  const LinearShape shape = {.max_cols = max_cols(w->config), .max_tokens = FORWARD_MAX_TOKENS};
+  *f = (Forward){.w = w, .exact = exact};
   if (w->config->rotary_dim > CCA_MAX_ROTARY)
     return err_set(err, ZAYA_E_UNSUPPORTED,
                    "config.json: %d rotary dimensions a head; at most %d are supported",
@@ -65,7 +70,7 @@ bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, za
   if (w->config->n_experts > CONFIG_MAX_EXPERTS)
     return err_set(err, ZAYA_E_UNSUPPORTED, "config.json: %d experts; at most %d are supported",
                    w->config->n_experts, CONFIG_MAX_EXPERTS);
-  if (!alloc_workspace(f, err) || !linear_init(&f->linear, pool, kern, max_cols(w->config), &f->arena, err)) {
+  if (!alloc_workspace(f, err) || !linear_init(&f->linear, pool, kern, exact, shape, &f->arena, err)) {
     forward_free(f);
     return false;
   }
@@ -81,7 +86,8 @@ void forward_free(Forward *f) {
 
 bool forward_reserve(Forward *f, size_t len, zaya_error *err) {
   if (len <= f->scores_cap) return true;
-  const size_t cap = (len + 4095) & ~(size_t)4095, n = cap * (size_t)pool_threads(f->linear.pool);
+  const size_t cap = (len + 4095) & ~(size_t)4095;
+  const size_t n = attend_workspace(f->w->config, f->exact, pool_threads(f->linear.pool), cap);
   float *scores = malloc(n * sizeof *scores);
   if (!scores) return err_memory(err, n * sizeof *scores, "attention scores");
   free(f->scores);
@@ -119,41 +125,83 @@ void forward_trace(const Step *step, int layer, const char *what, const float *d
   step->trace.fn(step->trace.user, name, data, width ? 2 : 1, shape);
 }
 
-static void embed(Forward *f, const Step *step) {
-  const size_t H = (size_t)f->w->config->hidden;
-  size_t row = 0;
-  for (size_t k = 0; k < step->n_spans; k++)
-    for (size_t t = 0; t < step->spans[k].n; t++)
-      mat_row(&f->w->embed, (size_t)step->spans[k].ids[t], f->h + row++ * H);
+typedef struct RowsJob {
+  ForwardRowsFn fn;
+  void *arg;
+  size_t T;
+} RowsJob;
+
+static void rows_share(void *arg, int index, int count) {
+  const RowsJob *j = arg;
+  const PoolRange r = pool_share(j->T, 1, index, count);
+  if (r.begin < r.end) j->fn(j->arg, r.begin, r.end);
 }
 
-// r = (r + res_bias) * res_scale + (h + hs_bias) * hs_scale; r starts as the scaled h. Leaves the
-// scaled h in f->h.
-static void merge(Forward *f, const ResScale *hidden, const ResScale *residual, size_t T) {
-  const size_t H = (size_t)f->w->config->hidden;
-  for (size_t t = 0; t < T; t++) {
-    float *h = f->h + t * H, *r = f->r + t * H;
-    ops_scale(h, hidden->bias, hidden->scale, H);
-    if (residual->scale) {
-      ops_scale(r, residual->bias, residual->scale, H);
-      for (size_t i = 0; i < H; i++) r[i] += h[i];
-    } else {
-      memcpy(r, h, H * sizeof *r);
+enum { ROWS_ALONE = 4 }; // up to so many rows are not worth waking anyone
+
+void forward_rows(const Forward *f, size_t T, ForwardRowsFn fn, void *arg) {
+  RowsJob job = {fn, arg, T};
+  if (T <= ROWS_ALONE)
+    rows_share(&job, 0, 1);
+  else
+    pool_run(f->linear.pool, rows_share, &job);
+}
+
+static void place_rows(Forward *f, const Step *step) {
+  size_t row = 0;
+  for (size_t k = 0; k < step->n_spans; k++) {
+    const Span *s = &step->spans[k];
+    const size_t first = row;
+    for (size_t t = 0; t < s->n; t++)
+      f->rows[row++] = (Row){.span = s, .first = first, .pos = s->state->len + t};
+  }
+}
+
+// The embedding and the rotation of every token.
+static void start_rows(void *arg, size_t begin, size_t end) {
+  Forward *f = arg;
+  const size_t H = (size_t)f->w->config->hidden, half = (size_t)f->w->config->rotary_dim / 2;
+  for (size_t t = begin; t < end; t++) {
+    const Row *row = &f->rows[t];
+    mat_row(&f->w->embed, (size_t)row->span->ids[t - row->first], f->h + t * H);
+    for (size_t i = 0; i < half; i++) {
+      const double angle = (double)row->pos * f->rope_freq[i];
+      f->cosine[t * half + i] = (float)cos(angle);
+      f->sine[t * half + i] = (float)sin(angle);
     }
   }
 }
 
-static void norm_rows(Forward *f, const float *weight, size_t T) {
-  const size_t H = (size_t)f->w->config->hidden;
-  for (size_t t = 0; t < T; t++)
-    ops_rmsnorm(f->linear.kern, f->r + t * H, weight, H, f->w->config->norm_eps, f->n + t * H);
+typedef struct MergeJob {
+  Forward *f;
+  const ResScale *hidden, *residual;
+  const float *norm;
+} MergeJob;
+
+// r = (r + res_bias) * res_scale + (h + hs_bias) * hs_scale; r starts as the scaled h. Then n = rmsnorm(r).
+static void merge_rows(void *arg, size_t begin, size_t end) {
+  const MergeJob *j = arg;
+  Forward *f = j->f;
+  const Config *c = f->w->config;
+  const size_t H = (size_t)c->hidden;
+  for (size_t t = begin; t < end; t++) {
+    float *h = f->h + t * H, *r = f->r + t * H;
+    ops_scale(h, j->hidden->bias, j->hidden->scale, H);
+    if (j->residual->scale) {
+      ops_scale(r, j->residual->bias, j->residual->scale, H);
+      for (size_t i = 0; i < H; i++) r[i] += h[i];
+    } else {
+      memcpy(r, h, H * sizeof *r);
+    }
+    ops_rmsnorm(f->linear.kern, r, j->norm, H, c->norm_eps, f->n + t * H);
+  }
 }
 
 static void run_layer(Forward *f, int i, const Step *step) {
   const LayerWeights *l = &f->w->layers[i];
   const size_t H = (size_t)f->w->config->hidden, T = step->n_tokens;
-  merge(f, &l->hidden, &l->residual, T);
-  norm_rows(f, l->input_norm, T);
+  MergeJob merge = {f, &l->hidden, &l->residual, l->input_norm};
+  forward_rows(f, T, merge_rows, &merge);
   if (i % 2 == 0)
     cca_forward(f, i, step);
   else
@@ -165,8 +213,8 @@ static void run_layer(Forward *f, int i, const Step *step) {
 // logits = rmsnorm(r + h) head^T, for the rows that each span asked for.
 static void run_head(Forward *f, const Step *step) {
   const size_t H = (size_t)f->w->config->hidden, V = (size_t)f->w->config->vocab;
-  merge(f, &f->w->hidden, &f->w->residual, step->n_tokens);
-  norm_rows(f, f->w->final_norm, step->n_tokens);
+  MergeJob merge = {f, &f->w->hidden, &f->w->residual, f->w->final_norm};
+  forward_rows(f, step->n_tokens, merge_rows, &merge);
   size_t end = 0;
   for (size_t k = 0; k < step->n_spans; k++) {
     const Span *s = &step->spans[k];
@@ -178,7 +226,8 @@ static void run_head(Forward *f, const Step *step) {
 bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, zaya_error *err) {
   Step step = {.spans = spans, .n_spans = n_spans, .trace = trace};
   if (!check_step(f, &step, err)) return false;
-  embed(f, &step);
+  place_rows(f, &step);
+  forward_rows(f, step.n_tokens, start_rows, f);
   for (int i = 0; i < f->w->config->n_layers; i++) run_layer(f, i, &step);
   run_head(f, &step);
   for (size_t k = 0; k < n_spans; k++) {

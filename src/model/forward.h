@@ -8,7 +8,9 @@
 #include "model/state.h"
 #include "model/weights.h"
 
-enum { FORWARD_MAX_TOKENS = 128 }; // of one step: bounds the workspace
+// Of one step: bounds the workspace. Large enough that each of 16 experts sees about 32 tokens, over
+// which unpacking its weights is spread.
+enum { FORWARD_MAX_TOKENS = 512 };
 
 // n tokens that continue one sequence; `logits` receives the last n_logits rows, [n_logits, V].
 typedef struct Span {
@@ -31,34 +33,51 @@ typedef struct Step {
   Trace trace;
 } Step;
 
+// Where a token of the step belongs.
+typedef struct Row {
+  const Span *span;
+  size_t first; // row of the span's first token
+  size_t pos;   // position in its sequence
+} Row;
+
+// One block's share of attention, production only: see KernAttend.
+typedef struct Partial {
+  float *max, *sum, *out; // [G], [G], [G, D]
+} Partial;
+
 typedef struct Forward {
   const Weights *w;
+  bool exact;
   Linear linear;
   Arena arena;
   // Workspace, T = FORWARD_MAX_TOKENS rows each.
-  float *h;          // [T, H] the block's output
-  float *r;          // [T, H] the residual stream
-  float *n;          // [T, H] the block's normed input
-  float *n_before;   // [T, H] the same one position earlier
-  float *frames;     // [T, C] packed q | k before the convolutions
-  float *taps;       // [T, 2 C] depthwise outputs, pairs (older, newer) as conv1's rows want them
-  float *qk;         // [T, C] after the convolutions; then normed and rotated
-  float *v;          // [T, Nk D]
-  float *mix;        // [T, Nq D] attention's output before o_proj
-  float *states;     // [T, P] router state s, handed from MoE layer to MoE layer
-  float *z, *z2;     // [T, P] inside the router
-  float *probs;      // [T, E + 1]
-  int *route;        // [T] chosen expert; E is the skip route
-  float *prob;       // [T] its probability
-  size_t *order;     // [T] tokens sorted by route
-  float *x_sorted;   // [T, H]
-  float *gate, *up;  // [T, I]
-  double *rope_freq; // [R / 2]
-  float *scores;     // [threads, scores_cap]
-  size_t scores_cap;
+  float *h;             // [T, H] the block's output
+  float *r;             // [T, H] the residual stream
+  float *n;             // [T, H] the block's normed input
+  float *n_before;      // [T, H] the same one position earlier
+  float *frames;        // [T, C] packed q | k before the convolutions
+  float *taps;          // [T, 2 C] depthwise outputs, pairs (older, newer) as conv1's rows want them
+  float *qk;            // [T, C] after the convolutions; then normed and rotated
+  float *v;             // [T, Nk D]
+  float *mix;           // [T, Nq D] attention's output before o_proj
+  float *states;        // [T, P] router state s, handed from MoE layer to MoE layer
+  float *z, *z2;        // [T, P] inside the router
+  float *probs;         // [T, E + 1]
+  int *route;           // [T] chosen expert; E is the skip route
+  float *prob;          // [T] its probability
+  size_t *order;        // [T] tokens sorted by route
+  float *x_sorted;      // [T, H]
+  float *gate, *up;     // [T, I]
+  Row *rows;            // [T]
+  double *rope_freq;    // [R / 2]
+  float *cosine, *sine; // [T, R / 2] of the step's positions
+  float *scores;        // of attention: attend_workspace(scores_cap) floats
+  size_t scores_cap;    // positions
 } Forward;
 
-bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, zaya_error *err);
+// exact: float32 throughout. Otherwise activations are int8 where weights are codes, and KV is float16:
+// docs/numerics.md.
+bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, bool exact, zaya_error *err);
 void forward_free(Forward *f);
 // Makes room for attention over sequences of `len` tokens, so that later steps cannot fail for it.
 bool forward_reserve(Forward *f, size_t len, zaya_error *err);
@@ -66,5 +85,8 @@ bool forward_reserve(Forward *f, size_t len, zaya_error *err);
 // full context, memory) fails before any state is touched.
 bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, zaya_error *err);
 
-// For cca and moe: hands a tensor of this step's tokens to the trace.
+// For cca and moe: runs fn over rows [0, T), shared between the threads when there are enough of them.
+typedef void (*ForwardRowsFn)(void *arg, size_t begin, size_t end);
+void forward_rows(const Forward *f, size_t T, ForwardRowsFn fn, void *arg);
+// Hands a tensor of this step's tokens to the trace.
 void forward_trace(const Step *step, int layer, const char *what, const float *data, size_t n, size_t width);

@@ -5,33 +5,54 @@
 
 #include <string.h>
 
-static void add_bias(float *x, const float *bias, size_t rows, size_t n) {
-  for (size_t t = 0; t < rows; t++)
-    for (size_t i = 0; i < n; i++) x[t * n + i] += bias[i];
+typedef struct MoeJob {
+  Forward *f;
+  const MoeWeights *w;
+  const size_t *tokens; // rows of the present expert's tokens
+} MoeJob;
+
+// p += bias (+ the previous MoE layer's state, scaled): the new state; then its norm.
+static void router_norm(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  const Config *c = j->f->w->config;
+  const size_t P = (size_t)c->router;
+  for (size_t t = begin; t < end; t++) {
+    float *p = j->f->z + t * P, *s = j->f->states + t * P;
+    for (size_t i = 0; i < P; i++) p[i] += j->w->down_bias[i];
+    if (j->w->states_scale)
+      for (size_t i = 0; i < P; i++) p[i] += s[i] * j->w->states_scale[i];
+    memcpy(s, p, P * sizeof *p);
+    ops_rmsnorm(j->f->linear.kern, p, j->w->norm, P, c->norm_eps, p);
+  }
 }
 
-static void gelu(float *x, const float *bias, size_t rows, size_t n) {
-  for (size_t t = 0; t < rows; t++)
-    for (size_t i = 0; i < n; i++) x[t * n + i] = ops_gelu(x[t * n + i] + bias[i]);
+static void gelu_rows(float *x, const float *bias, size_t P, size_t begin, size_t end) {
+  for (size_t t = begin; t < end; t++)
+    for (size_t i = 0; i < P; i++) x[t * P + i] = ops_gelu(x[t * P + i] + bias[i]);
+}
+
+static void gelu_first(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  gelu_rows(j->f->z2, j->w->mlp0_bias, (size_t)j->f->w->config->router, begin, end);
+}
+
+static void gelu_second(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  gelu_rows(j->f->z, j->w->mlp2_bias, (size_t)j->f->w->config->router, begin, end);
 }
 
 // probs[t] = router(n[t]), softmax over the E + 1 routes; updates the router state.
 static void route_probs(Forward *f, const MoeWeights *w, size_t T) {
   const Config *c = f->w->config;
   const size_t H = (size_t)c->hidden, P = (size_t)c->router, E1 = (size_t)c->n_experts + 1;
-  float *p = f->z;
-  linear_apply(&f->linear, &w->down, f->n, H, T, p, P);
-  add_bias(p, w->down_bias, T, P);
-  if (w->states_scale)
-    for (size_t t = 0; t < T; t++)
-      for (size_t i = 0; i < P; i++) p[t * P + i] += f->states[t * P + i] * w->states_scale[i];
-  memcpy(f->states, p, T * P * sizeof *p);
-  for (size_t t = 0; t < T; t++) ops_rmsnorm(f->linear.kern, p + t * P, w->norm, P, c->norm_eps, p + t * P);
-  linear_apply(&f->linear, &w->mlp0, p, P, T, f->z2, P);
-  gelu(f->z2, w->mlp0_bias, T, P);
-  linear_apply(&f->linear, &w->mlp2, f->z2, P, T, p, P);
-  gelu(p, w->mlp2_bias, T, P);
-  linear_apply(&f->linear, &w->mlp4, p, P, T, f->probs, E1);
+  MoeJob job = {.f = f, .w = w};
+  linear_apply(&f->linear, &w->down, f->n, H, T, f->z, P);
+  forward_rows(f, T, router_norm, &job);
+  linear_apply(&f->linear, &w->mlp0, f->z, P, T, f->z2, P);
+  forward_rows(f, T, gelu_first, &job);
+  linear_apply(&f->linear, &w->mlp2, f->z2, P, T, f->z, P);
+  forward_rows(f, T, gelu_second, &job);
+  linear_apply(&f->linear, &w->mlp4, f->z, P, T, f->probs, E1);
   for (size_t t = 0; t < T; t++) ops_softmax(f->probs + t * E1, E1);
 }
 
@@ -58,23 +79,51 @@ static void sort_by_route(Forward *f, size_t T, size_t *first) {
   }
 }
 
-// h = prob * down(silu(gate n) * (up n)) for the n tokens of expert e, listed in `tokens`.
-static void run_expert(Forward *f, const MoeWeights *w, int e, const size_t *tokens, size_t n) {
-  const size_t H = (size_t)f->w->config->hidden, I = (size_t)f->w->config->expert;
-  for (size_t k = 0; k < n; k++) memcpy(f->x_sorted + k * H, f->n + tokens[k] * H, H * sizeof(float));
-  linear_apply(&f->linear, &w->gate[e], f->x_sorted, H, n, f->gate, I);
-  linear_apply(&f->linear, &w->up[e], f->x_sorted, H, n, f->up, I);
-  for (size_t i = 0; i < n * I; i++) f->gate[i] = ops_silu(f->gate[i]) * f->up[i];
-  linear_apply(&f->linear, &w->out[e], f->gate, I, n, f->x_sorted, H);
-  for (size_t k = 0; k < n; k++)
-    for (size_t i = 0; i < H; i++) f->h[tokens[k] * H + i] = f->prob[tokens[k]] * f->x_sorted[k * H + i];
+static void gather(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  const size_t H = (size_t)j->f->w->config->hidden;
+  for (size_t k = begin; k < end; k++)
+    memcpy(j->f->x_sorted + k * H, j->f->n + j->tokens[k] * H, H * sizeof(float));
 }
 
-// The skip route: h = prob * n.
-static void run_skip(Forward *f, const size_t *tokens, size_t n) {
+// gate = silu(gate) * up
+static void activate(void *arg, size_t begin, size_t end) {
+  const Forward *f = ((const MoeJob *)arg)->f;
+  const size_t I = (size_t)f->w->config->expert;
+  if (!f->exact) {
+    f->linear.kern->silu_mul(f->gate + begin * I, f->up + begin * I, (end - begin) * I);
+    return;
+  }
+  for (size_t i = begin * I; i < end * I; i++) f->gate[i] = ops_silu(f->gate[i]) * f->up[i];
+}
+
+// h = prob * x for the tokens of a route.
+static void scatter(const MoeJob *j, const float *x, size_t x_row, size_t token) {
+  const Forward *f = j->f;
   const size_t H = (size_t)f->w->config->hidden;
-  for (size_t k = 0; k < n; k++)
-    for (size_t i = 0; i < H; i++) f->h[tokens[k] * H + i] = f->prob[tokens[k]] * f->n[tokens[k] * H + i];
+  for (size_t i = 0; i < H; i++) f->h[token * H + i] = f->prob[token] * x[x_row * H + i];
+}
+
+static void scatter_expert(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  for (size_t k = begin; k < end; k++) scatter(j, j->f->x_sorted, k, j->tokens[k]);
+}
+
+static void scatter_skip(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  for (size_t k = begin; k < end; k++) scatter(j, j->f->n, j->tokens[k], j->tokens[k]);
+}
+
+// h = prob * down(silu(gate n) * (up n)) for the n tokens of expert e.
+static void run_expert(Forward *f, MoeJob *job, int e, size_t n) {
+  const size_t H = (size_t)f->w->config->hidden, I = (size_t)f->w->config->expert;
+  const LinearPart parts[] = {{&job->w->gate[e], f->x_sorted, f->gate, H, I},
+                              {&job->w->up[e], f->x_sorted, f->up, H, I}};
+  forward_rows(f, n, gather, job);
+  linear_run(&f->linear, parts, 2, n);
+  forward_rows(f, n, activate, job);
+  linear_apply(&f->linear, &job->w->out[e], f->gate, I, n, f->x_sorted, H);
+  forward_rows(f, n, scatter_expert, job);
 }
 
 static void trace_routes(const Forward *f, int layer, const Step *step) {
@@ -94,8 +143,12 @@ void moe_forward(Forward *f, int layer, const Step *step) {
   choose(f, w, T);
   sort_by_route(f, T, first);
   first[E + 1] = T;
-  for (int e = 0; e < E; e++)
-    if (first[e + 1] > first[e]) run_expert(f, w, e, f->order + first[e], first[e + 1] - first[e]);
-  run_skip(f, f->order + first[E], T - first[E]);
+  MoeJob job = {.f = f, .w = w};
+  for (int e = 0; e < E; e++) {
+    job.tokens = f->order + first[e];
+    if (first[e + 1] > first[e]) run_expert(f, &job, e, first[e + 1] - first[e]);
+  }
+  job.tokens = f->order + first[E];
+  if (first[E] < T) forward_rows(f, T - first[E], scatter_skip, &job); // the skip route: h = prob * n
   trace_routes(f, layer, step);
 }

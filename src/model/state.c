@@ -17,16 +17,19 @@ static size_t cca_layer_floats(const StateShape *s) { return 2 * (size_t)s->chan
 
 static size_t cca_floats(const StateShape *s) { return (size_t)s->n_attn * cca_layer_floats(s); }
 
-StateShape state_shape(const Config *c) {
-  return (StateShape){.n_attn = c->n_layers / 2,
+StateShape state_shape(const Config *c, KvType kv) {
+  return (StateShape){.kv = kv,
+                      .n_attn = c->n_layers / 2,
                       .kv_width = c->n_kv * c->head_dim,
                       .channels = config_conv_channels(c),
                       .hidden = c->hidden};
 }
 
+size_t state_kv_bytes(const StateShape *s) { return (size_t)s->kv_width * (s->kv == KV_F32 ? 4 : 2); }
+
 // Bytes of k, and as many of v.
 static bool kv_bytes(const StateShape *s, size_t cap, size_t *out) {
-  return size_mul((size_t)s->n_attn * (size_t)s->kv_width * sizeof(float), cap, out);
+  return size_mul((size_t)s->n_attn * state_kv_bytes(s), cap, out);
 }
 
 size_t state_bytes(const StateShape *shape, size_t cap) {
@@ -76,7 +79,7 @@ State *state_clone(const State *s, zaya_error *err) {
   c->len = s->len;
   memcpy(c->ids, s->ids, s->len * sizeof *s->ids);
   memcpy(c->cca, s->cca, cca_floats(&s->shape) * sizeof *s->cca);
-  const size_t used = s->len * (size_t)s->shape.kv_width * sizeof *s->k;
+  const size_t used = s->len * state_kv_bytes(&s->shape);
   for (int a = 0; used && a < s->shape.n_attn; a++) {
     memcpy(state_k(c, a, 0), state_k(s, a, 0), used);
     memcpy(state_v(c, a, 0), state_v(s, a, 0), used);
@@ -90,12 +93,12 @@ CcaState state_cca(const State *s, int a) {
 }
 
 static size_t kv_offset(const State *s, int a, size_t pos) {
-  return ((size_t)a * s->cap + pos) * (size_t)s->shape.kv_width;
+  return ((size_t)a * s->cap + pos) * state_kv_bytes(&s->shape);
 }
 
-float *state_k(const State *s, int a, size_t pos) { return s->k + kv_offset(s, a, pos); }
+void *state_k(const State *s, int a, size_t pos) { return s->k + kv_offset(s, a, pos); }
 
-float *state_v(const State *s, int a, size_t pos) { return s->v + kv_offset(s, a, pos); }
+void *state_v(const State *s, int a, size_t pos) { return s->v + kv_offset(s, a, pos); }
 
 static uint64_t hash_tokens(const State *s, size_t len) {
   return hash64(HASH64_SEED, s->ids, len * sizeof *s->ids);

@@ -6,7 +6,10 @@
 #include "base/buf.h"
 #include "format/config.h"
 
+typedef enum KvType { KV_F32, KV_F16 } KvType; // float32 in exact mode
+
 typedef struct StateShape {
+  KvType kv;
   int n_attn;   // attention layers: L / 2
   int kv_width; // Nk D
   int channels; // C = (Nq + Nk) D
@@ -25,12 +28,13 @@ typedef struct State {
   size_t len, cap;      // tokens held, tokens that fit
   int32_t *ids;         // [cap]
   float *cca;           // [n_attn, 2 C + H]: all layers' recurrent state, one block
-  float *k, *v;         // [n_attn, cap, Nk D]; pages are touched only as they fill
+  uint8_t *k, *v;       // [n_attn, cap, Nk D] of shape.kv; pages are touched only as they fill
 } State;
 
 typedef zaya_checkpoint StateCheckpoint; // opaque: state.c
 
-StateShape state_shape(const Config *c);
+StateShape state_shape(const Config *c, KvType kv);
+size_t state_kv_bytes(const StateShape *shape); // of one position's k, or v, in one layer
 // Bytes that a state for `cap` tokens takes; SIZE_MAX when that overflows.
 size_t state_bytes(const StateShape *shape, size_t cap);
 State *state_new(const StateShape *shape, uint64_t fingerprint, size_t cap, zaya_error *err);
@@ -40,8 +44,8 @@ State *state_clone(const State *s, zaya_error *err);
 
 // Attention layer a (0 .. n_attn - 1; model layer 2 a).
 CcaState state_cca(const State *s, int a);
-float *state_k(const State *s, int a, size_t pos); // [Nk D]
-float *state_v(const State *s, int a, size_t pos);
+void *state_k(const State *s, int a, size_t pos); // [Nk D] of shape.kv
+void *state_v(const State *s, int a, size_t pos);
 
 // A checkpoint holds the length, the CCA state there and a hash of the tokens before it.
 StateCheckpoint *state_checkpoint(const State *s, zaya_error *err);

@@ -1,0 +1,593 @@
+// avx512: AVX-512 with VNNI. Same names and same bits as scalar.c; compiled with its own flags.
+#if defined(__x86_64__)
+#include "kernels/kern.h"
+#include "kernels/kmath.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+// --- lanes ---------------------------------------------------------------------------------------
+
+// l + 8, + 4, + 2, + 1.
+INLINE float add_lanes(__m512 v) {
+  const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(b, _mm_shuffle_ps(b, b, 1)));
+}
+
+// add_lanes of 16 vectors at once; element k of 128-bit lane j belongs to v[4 k + j].
+INLINE __m512 add_lanes_16(const __m512 *v) {
+  __m512 s[8], r[4], u[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++)
+    s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x44),
+                         _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xEE));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    r[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0x88),
+                         _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0xDD));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++) {
+    const __m512d a = _mm512_castps_pd(r[2 * i]), b = _mm512_castps_pd(r[2 * i + 1]);
+    u[i] =
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  return _mm512_add_ps(_mm512_shuffle_ps(u[0], u[1], 0x88), _mm512_shuffle_ps(u[0], u[1], 0xDD));
+}
+
+INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1); }
+
+// --- exact ---------------------------------------------------------------------------------------
+
+static float avx512_dot(const float *a, const float *b, size_t n) {
+  __m512 acc = _mm512_setzero_ps();
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    const __m512 p = _mm512_mul_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i));
+    acc = _mm512_mask_add_ps(acc, m, acc, p);
+  }
+  return add_lanes(acc);
+}
+
+// NR rows of float32 (f16 false) or float16 times NT tokens.
+INLINE void exact_tile(const int NR, const int NT, bool f16, const uint8_t *w, size_t w_stride, size_t n,
+                       const float *x, size_t x_stride, float *y, size_t y_stride) {
+  __m512 acc[4][4];
+  for (int r = 0; r < NR; r++)
+    for (int t = 0; t < NT; t++) acc[r][t] = _mm512_setzero_ps();
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    __m512 xv[4];
+#pragma GCC unroll 4
+    for (int t = 0; t < NT; t++) xv[t] = _mm512_maskz_loadu_ps(m, x + (size_t)t * x_stride + i);
+#pragma GCC unroll 4
+    for (int r = 0; r < NR; r++) {
+      const uint8_t *row = w + (size_t)r * w_stride;
+      const __m512 wv = f16 ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, row + 2 * i))
+                            : _mm512_maskz_loadu_ps(m, row + 4 * i);
+#pragma GCC unroll 4
+      for (int t = 0; t < NT; t++)
+        acc[r][t] = _mm512_mask_add_ps(acc[r][t], m, acc[r][t], _mm512_mul_ps(wv, xv[t]));
+    }
+  }
+  for (int r = 0; r < NR; r++)
+    for (int t = 0; t < NT; t++) y[(size_t)t * y_stride + (size_t)r] = add_lanes(acc[r][t]);
+}
+
+static void avx512_dot_rows(const float *w, const float *x, size_t x_stride, size_t n_x, size_t n, float *y,
+                            size_t y_stride) {
+  size_t t = 0;
+  for (; t + 4 <= n_x; t += 4)
+    exact_tile(1, 4, false, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+  for (; t < n_x; t++) y[t * y_stride] = avx512_dot(w, x + t * x_stride, n);
+}
+
+static void avx512_axpy(float a, const float *x, float *y, size_t n) {
+  const __m512 av = _mm512_set1_ps(a);
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    const __m512 p = _mm512_mul_ps(av, _mm512_maskz_loadu_ps(m, x + i));
+    _mm512_mask_storeu_ps(y + i, m, _mm512_add_ps(_mm512_maskz_loadu_ps(m, y + i), p));
+  }
+}
+
+static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x,
+                            size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+  size_t r = 0;
+  for (; r + 4 <= rows; r += 4, w += 4 * w_stride) {
+    size_t t = 0;
+    for (; t + 4 <= n_x; t += 4)
+      exact_tile(4, 4, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
+    for (; t < n_x; t++)
+      exact_tile(4, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
+  }
+  for (; r < rows; r++, w += w_stride)
+    for (size_t t = 0; t < n_x; t++)
+      exact_tile(1, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
+}
+
+// --- quantizing activations ----------------------------------------------------------------------
+
+static void quantize_group(const float *x, const KernActs *out, size_t g, int8_t *q, float *scale,
+                           float *sum) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
+  const float max = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+  if (max < KERN_TINY) return;
+  const __m512 inverse = _mm512_set1_ps(127.0f / max);
+  __m512i lo = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)),
+          hi = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
+  const int total = _mm512_reduce_add_epi32(_mm512_add_epi32(lo, hi));
+  *scale = max / 127.0f;
+  *sum = *scale * (float)total;
+  if (out->order == KERN_ORDER_PLAIN) {
+    q += g * 32;
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtsepi32_epi8(lo));
+    _mm_storeu_si128((__m128i *)(void *)(q + 16), _mm512_cvtsepi32_epi8(hi));
+    return;
+  }
+  const __m512i e = _mm512_permutex2var_epi32(lo, even, hi);
+  const __m512i o = _mm512_permutex2var_epi32(lo, _mm512_add_epi32(even, _mm512_set1_epi32(1)), hi);
+  q += g / 4 * 128 + g % 4 * 16;
+  _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtsepi32_epi8(e));
+  _mm_storeu_si128((__m128i *)(void *)(q + 64), _mm512_cvtsepi32_epi8(o));
+}
+
+static void avx512_quantize(const float *x, size_t groups, const KernActs *out, size_t t) {
+  int8_t *q = out->q + t * out->q_stride;
+  float *scale = out->scale + t * out->groups, *sum = out->sum + t * out->groups;
+  memset(q, 0, out->groups * KERN_GROUP);
+  memset(scale, 0, out->groups * sizeof *scale);
+  memset(sum, 0, out->groups * sizeof *sum);
+  for (size_t g = 0; g < groups; g++) quantize_group(x + g * 32, out, g, q, scale + g, sum + g);
+}
+
+// --- rows times few tokens: bound by reading the rows ----------------------------------------------
+
+// 16 groups of 4-bit codes (256 bytes, `left` groups of them valid) as 8 vectors of bytes.
+INLINE void load_q4(const uint8_t *codes, size_t left, __m512i *lo, __m512i *hi) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+#pragma GCC unroll 4
+  for (size_t k = 0; k < 4; k++) {
+    const __mmask16 m = left >= 16 ? 0xFFFF : left > 4 * k ? first_lanes(4 * (left - 4 * k)) : 0;
+    const __m512i v =
+        left >= 16 ? _mm512_loadu_si512(codes + 64 * k) : _mm512_maskz_loadu_epi32(m, codes + 64 * k);
+    lo[k] = _mm512_and_si512(v, nibble);
+    hi[k] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+  }
+}
+
+// Vector k holds groups 4 k + j in its 128-bit lanes j; the sums of all 16 groups, in order.
+INLINE __m512i group_sums_q4(const __m512i *d) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(d[0], d[1]), _mm512_unpackhi_epi32(d[0], d[1]));
+  const __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(d[2], d[3]), _mm512_unpackhi_epi32(d[2], d[3]));
+  return _mm512_permutexvar_epi32(order,
+                                  _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
+}
+
+INLINE __m512 load_f16(const uint8_t *p, size_t left) {
+  if (left >= 16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(left), p));
+}
+
+// acc += the 16 groups from g on: their integer dots, scales and biases.
+INLINE __m512 add_groups(__m512 acc, __m512i dots, __m512 s, __m512 b, const float *xs, const float *xq) {
+  acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_mul_ps(s, _mm512_loadu_ps(xs)), acc);
+  return _mm512_fmadd_ps(b, _mm512_loadu_ps(xq), acc);
+}
+
+INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
+                   size_t groups, const KernActs *x, size_t first_x, float *y, size_t y_stride) {
+  __m512 acc[4];
+  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+  for (size_t g = 0; g < groups; g += 16) {
+    const size_t left = groups - g;
+    __m512i lo[4], hi[4];
+    load_q4(codes + g * 16, left, lo, hi);
+    _mm_prefetch((const char *)codes + g * 16 + 2048, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + 2048 + 64, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + 2048 + 128, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + 2048 + 192, _MM_HINT_T0);
+    const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
+#pragma GCC unroll 4
+    for (int t = 0; t < NT; t++) {
+      const size_t at = first_x + (size_t)t;
+      const int8_t *q = x->q + at * x->q_stride + g * 32;
+      __m512i d[4];
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; k++) {
+        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), lo[k], _mm512_loadu_si512(q + 128 * k));
+        d[k] = _mm512_dpbusd_epi32(d[k], hi[k], _mm512_loadu_si512(q + 128 * k + 64));
+      }
+      acc[t] = add_groups(acc[t], group_sums_q4(d), s, b, x->scale + at * x->groups + g,
+                          x->sum + at * x->groups + g);
+    }
+  }
+  for (int t = 0; t < NT; t++) y[(size_t)t * y_stride] = add_lanes(acc[t]);
+}
+
+static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
+                           size_t y_stride) {
+  for (size_t r = 0; r < w->rows; r++) {
+    const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
+                  *b = w->biases + r * w->s_stride;
+    size_t t = 0;
+    for (; t + 4 <= n_x; t += 4)
+      row_q4(4, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+    for (; t + 2 <= n_x; t += 2)
+      row_q4(2, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+    for (; t < n_x; t++) row_q4(1, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+  }
+}
+
+// Vector c holds groups 2 c and 2 c + 1 in its halves; the sums of all 16 groups, in order.
+INLINE __m512i group_sums_q8(const __m512i *d) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+  __m512i t[4], u[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    t[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(d[2 * i], d[2 * i + 1]),
+                            _mm512_unpackhi_epi32(d[2 * i], d[2 * i + 1]));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++)
+    u[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(t[2 * i], t[2 * i + 1]),
+                            _mm512_unpackhi_epi64(t[2 * i], t[2 * i + 1]));
+  return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_shuffle_i32x4(u[0], u[1], 0x88),
+                                                          _mm512_shuffle_i32x4(u[0], u[1], 0xDD)));
+}
+
+INLINE void row_q8(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
+                   size_t groups, const KernActs *x, size_t first_x, float *y, size_t y_stride) {
+  __m512 acc[4];
+  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+  for (size_t g = 0; g < groups; g += 16) {
+    const size_t left = groups - g;
+    __m512i v[8];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) {
+      const uint8_t *p = codes + g * 32 + 64 * k;
+      const __mmask16 m = left > 2 * k ? first_lanes(8 * (left - 2 * k)) : 0;
+      v[k] = left >= 16 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(m, p);
+      _mm_prefetch((const char *)p + 4096, _MM_HINT_T0);
+    }
+    const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
+#pragma GCC unroll 4
+    for (int t = 0; t < NT; t++) {
+      const size_t at = first_x + (size_t)t;
+      const int8_t *q = x->q + at * x->q_stride + g * 32;
+      __m512i d[8];
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; k++)
+        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), v[k], _mm512_loadu_si512(q + 64 * k));
+      acc[t] = add_groups(acc[t], group_sums_q8(d), s, b, x->scale + at * x->groups + g,
+                          x->sum + at * x->groups + g);
+    }
+  }
+  for (int t = 0; t < NT; t++) y[(size_t)t * y_stride] = add_lanes(acc[t]);
+}
+
+static void avx512_rows_q8(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
+                           size_t y_stride) {
+  for (size_t r = 0; r < w->rows; r++) {
+    const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
+                  *b = w->biases + r * w->s_stride;
+    size_t t = 0;
+    for (; t + 4 <= n_x; t += 4)
+      row_q8(4, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+    for (; t + 2 <= n_x; t += 2)
+      row_q8(2, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+    for (; t < n_x; t++) row_q8(1, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
+  }
+}
+
+// --- panels times many tokens: bound by multiplying -------------------------------------------------
+
+// v[r] element e becomes v[e] element r.
+INLINE void transpose_16(__m512i *v) {
+  __m512i a[16], b[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) { // b[4 i + c]: rows 4 i .. 4 i + 3, elements c of every 128-bit lane
+    b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+    b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; c++) {
+    const __m512i lo0 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x88),
+                  lo1 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xDD);
+    const __m512i hi0 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x88),
+                  hi1 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xDD);
+    v[c] = _mm512_shuffle_i32x4(lo0, hi0, 0x88);      // lane 0 of the rows
+    v[8 + c] = _mm512_shuffle_i32x4(lo0, hi0, 0xDD);  // lane 2
+    v[4 + c] = _mm512_shuffle_i32x4(lo1, hi1, 0x88);  // lane 1
+    v[12 + c] = _mm512_shuffle_i32x4(lo1, hi1, 0xDD); // lane 3
+  }
+}
+
+static void unpack_scales(const KernRows *w, const uint8_t *from, size_t g, float *to) {
+  __m512i v[16];
+  for (size_t r = 0; r < 16; r++)
+    v[r] = r < w->rows ? _mm512_castps_si512(load_f16(from + r * w->s_stride + g * 2, w->groups - g))
+                       : _mm512_setzero_si512();
+  transpose_16(v);
+  for (size_t i = 0; i < 16; i++) _mm512_storeu_si512(to + (g + i) * 16, v[i]);
+}
+
+static void avx512_unpack_q4(const KernRows *w, KernPanel *out) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  out->bits = 4;
+  for (size_t g = 0; g < out->groups; g += 4) {
+    const size_t left = g < w->groups ? w->groups - g : 0;
+    const __mmask16 m = first_lanes(4 * left);
+    __m512i v[16];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < 16; r++)
+      v[r] =
+          _mm512_maskz_loadu_epi32(r < w->rows ? m : 0, w->w + (r < w->rows ? r : 0) * w->w_stride + g * 16);
+    transpose_16(v);
+    uint8_t *to = out->codes + g * 512;
+#pragma GCC unroll 16
+    for (size_t e = 0; e < 16; e++) {
+      uint8_t *at = to + e / 4 * 512 + e % 4 * 64;
+      _mm512_storeu_si512(at, _mm512_and_si512(v[e], nibble));
+      _mm512_storeu_si512(at + 256, _mm512_and_si512(_mm512_srli_epi16(v[e], 4), nibble));
+    }
+  }
+  memset(out->scale, 0, out->groups * 16 * sizeof(float));
+  memset(out->bias, 0, out->groups * 16 * sizeof(float));
+  for (size_t g = 0; g < w->groups; g += 16) {
+    unpack_scales(w, w->scales, g, out->scale);
+    unpack_scales(w, w->biases, g, out->bias);
+  }
+}
+
+INLINE int32_t load_i32(const int8_t *p) {
+  int32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// The panel's 16 rows (a row a lane) times NT tokens. The lanes of the sum (groups mod 16) come one
+// after the other, in an order that lets their tree be added with a stack of four partial sums.
+INLINE void panel_tile(const int NT, const KernPanel *w, const KernActs *x, size_t first_x, __mmask16 rows,
+                       float *y, size_t y_stride) {
+  static const uint8_t lane_at[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+  const bool plain = x->order == KERN_ORDER_PLAIN;
+  const size_t half = plain ? 16 : 64, stride = x->q_stride, xg = x->groups;
+  const int8_t *xq8 = x->q + first_x * stride;
+  const float *xs = x->scale + first_x * xg, *xq = x->sum + first_x * xg;
+  __m512 stack[4][12];
+  for (int i = 0; i < 16; i++) {
+    __m512 acc[12];
+#pragma GCC unroll 12
+    for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+    for (size_t g = lane_at[i]; g < w->groups; g += 16) {
+      const uint8_t *codes = w->codes + g * 512;
+      const int8_t *q = xq8 + (plain ? g * 32 : g / 4 * 128 + g % 4 * 16);
+      __m512i dot[12];
+#pragma GCC unroll 12
+      for (int t = 0; t < NT; t++) dot[t] = _mm512_setzero_si512();
+#pragma GCC unroll 8
+      for (size_t d = 0; d < 8; d++) {
+        const __m512i c = _mm512_loadu_si512(codes + 64 * d);
+        const int8_t *qd = q + (d < 4 ? 4 * d : half + 4 * (d - 4));
+#pragma GCC unroll 12
+        for (int t = 0; t < NT; t++)
+          dot[t] = _mm512_dpbusd_epi32(dot[t], c, _mm512_set1_epi32(load_i32(qd + (size_t)t * stride)));
+      }
+      const __m512 s = _mm512_loadu_ps(w->scale + g * 16), b = _mm512_loadu_ps(w->bias + g * 16);
+#pragma GCC unroll 12
+      for (int t = 0; t < NT; t++) {
+        const __m512 sx = _mm512_mul_ps(s, _mm512_set1_ps(xs[(size_t)t * xg + g]));
+        acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), sx, acc[t]);
+        acc[t] = _mm512_fmadd_ps(b, _mm512_set1_ps(xq[(size_t)t * xg + g]), acc[t]);
+      }
+    }
+    int level = 0;
+    for (; i >> level & 1; level++)
+#pragma GCC unroll 12
+      for (int t = 0; t < NT; t++) acc[t] = _mm512_add_ps(stack[level][t], acc[t]);
+    if (level == 4) {
+      for (int t = 0; t < NT; t++) _mm512_mask_storeu_ps(y + (size_t)t * y_stride, rows, acc[t]);
+    } else {
+#pragma GCC unroll 12
+      for (int t = 0; t < NT; t++) stack[level][t] = acc[t];
+    }
+  }
+}
+
+#define PANEL_TILE(n)                                                                                        \
+  static void panel_tile_##n(const KernPanel *w, const KernActs *x, size_t first_x, __mmask16 rows,          \
+                             float *y, size_t y_stride) {                                                    \
+    panel_tile(n, w, x, first_x, rows, y, y_stride);                                                         \
+  }
+PANEL_TILE(1)
+PANEL_TILE(2)
+PANEL_TILE(4)
+PANEL_TILE(6)
+PANEL_TILE(8)
+PANEL_TILE(10)
+PANEL_TILE(11)
+PANEL_TILE(12)
+
+static void avx512_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x, size_t rows,
+                         float *y, size_t y_stride) {
+  const __mmask16 m = first_lanes(rows);
+  for (size_t t = 0, n; t < n_x; t += n) {
+    // Tiles of about equal size: the remaining tokens over the fewest tiles of 12.
+    const size_t left = n_x - t, tiles = (left + 11) / 12, want = (left + tiles - 1) / tiles;
+    float *at = y + t * y_stride;
+    if (want >= 12)
+      panel_tile_12(w, x, first_x + t, m, at, y_stride), n = 12;
+    else if (want >= 11)
+      panel_tile_11(w, x, first_x + t, m, at, y_stride), n = 11;
+    else if (want >= 10)
+      panel_tile_10(w, x, first_x + t, m, at, y_stride), n = 10;
+    else if (want >= 8)
+      panel_tile_8(w, x, first_x + t, m, at, y_stride), n = 8;
+    else if (want >= 6)
+      panel_tile_6(w, x, first_x + t, m, at, y_stride), n = 6;
+    else if (want >= 4)
+      panel_tile_4(w, x, first_x + t, m, at, y_stride), n = 4;
+    else if (want >= 2)
+      panel_tile_2(w, x, first_x + t, m, at, y_stride), n = 2;
+    else
+      panel_tile_1(w, x, first_x + t, m, at, y_stride), n = 1;
+  }
+}
+
+// --- attention and activations -------------------------------------------------------------------
+
+// kmath_exp.
+INLINE __m512 vexp(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(KEXP_MIN));
+  x = _mm512_min_ps(x, _mm512_set1_ps(KEXP_MAX));
+  const __m512 k =
+      _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(KEXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT);
+  __m512 r = _mm512_fmadd_ps(k, _mm512_set1_ps(-KEXP_LN2_HI), x);
+  r = _mm512_fmadd_ps(k, _mm512_set1_ps(-KEXP_LN2_LO), r);
+  __m512 p = _mm512_set1_ps(KEXP_C7);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C6));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C5));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C4));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C2));
+  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+  const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127));
+  return _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_slli_epi32(e, 23)));
+}
+
+static void avx512_silu_mul(float *gate, const float *up, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    const __m512 g = _mm512_maskz_loadu_ps(m, gate + i), u = _mm512_maskz_loadu_ps(m, up + i);
+    const __m512 e = vexp(_mm512_xor_ps(g, _mm512_set1_ps(-0.0f)));
+    const __m512 s = _mm512_div_ps(g, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+    _mm512_mask_storeu_ps(gate + i, m, _mm512_mul_ps(s, u));
+  }
+}
+
+INLINE __m512 load_half(const uint16_t *p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+// Scores of four heads (h and on; missing ones repeat the last) at all positions.
+INLINE void scores_4(const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
+  const float *q[4];
+  for (size_t j = 0; j < 4; j++) q[j] = a->q + (h + j < a->heads ? h + j : a->heads - 1) * a->q_stride;
+  for (size_t i = 0; i < a->n; i += 4) {
+    const uint16_t *k[4];
+    for (size_t c = 0; c < 4; c++) k[c] = a->k + (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+    __m512 acc[16]; // acc[4 c + j]: position i + c, head h + j
+#pragma GCC unroll 16
+    for (int c = 0; c < 16; c++) acc[c] = _mm512_setzero_ps();
+    for (size_t d = 0; d < a->dim; d += 16) {
+      __m512 kv[4];
+#pragma GCC unroll 4
+      for (int c = 0; c < 4; c++) kv[c] = load_half(k[c] + d);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) {
+        const __m512 qv = _mm512_loadu_ps(q[j] + d);
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++) acc[4 * c + j] = _mm512_fmadd_ps(qv, kv[c], acc[4 * c + j]);
+      }
+    }
+    const __m512 s = add_lanes_16(acc);
+    _mm_storeu_ps(p[0] + i, _mm512_extractf32x4_ps(s, 0));
+    _mm_storeu_ps(p[1] + i, _mm512_extractf32x4_ps(s, 1));
+    _mm_storeu_ps(p[2] + i, _mm512_extractf32x4_ps(s, 2));
+    _mm_storeu_ps(p[3] + i, _mm512_extractf32x4_ps(s, 3));
+  }
+}
+
+// p = exp(p - max) in place.
+INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
+  __m512 m = _mm512_set1_ps(-INFINITY), acc = _mm512_setzero_ps();
+  for (size_t i = 0; i < n; i += 16)
+    m = _mm512_mask_max_ps(m, first_lanes(n - i), m, _mm512_maskz_loadu_ps(first_lanes(n - i), p + i));
+  *max = _mm512_reduce_max_ps(m);
+  m = _mm512_set1_ps(*max);
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 lanes = first_lanes(n - i);
+    const __m512 e = vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, p + i), m));
+    _mm512_mask_storeu_ps(p + i, lanes, e);
+    acc = _mm512_mask_add_ps(acc, lanes, acc, e);
+  }
+  *sum = add_lanes(acc);
+}
+
+// out[h .. h + 3][d .. d + 16 NV) = sum over positions of p * v.
+INLINE void weigh_4(const int NV, const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLOCK]) {
+  __m512 acc[4][4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++)
+#pragma GCC unroll 4
+    for (int c = 0; c < NV; c++) acc[j][c] = _mm512_setzero_ps();
+  for (size_t i = 0; i < a->n; i++) {
+    __m512 v[4];
+#pragma GCC unroll 4
+    for (int c = 0; c < NV; c++) v[c] = load_half(a->v + i * a->kv_stride + d + 16 * (size_t)c);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+      const __m512 w = _mm512_set1_ps(p[j][i]);
+#pragma GCC unroll 4
+      for (int c = 0; c < NV; c++) acc[j][c] = _mm512_fmadd_ps(w, v[c], acc[j][c]);
+    }
+  }
+#pragma GCC unroll 4
+  for (size_t j = 0; j < 4; j++)
+    if (h + j < a->heads)
+#pragma GCC unroll 4
+      for (size_t c = 0; c < (size_t)NV; c++)
+        _mm512_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c, acc[j][c]);
+}
+
+static void avx512_attend(const KernAttend *a) {
+  float p[4][KERN_BLOCK];
+  for (size_t h = 0; h < a->heads; h += 4) {
+    scores_4(a, h, p);
+    for (size_t j = 0; j < 4 && h + j < a->heads; j++)
+      exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
+    size_t d = 0;
+    for (; d + 64 <= a->dim; d += 64) weigh_4(4, a, h, d, p);
+    for (; d < a->dim; d += 16) weigh_4(1, a, h, d, p);
+  }
+}
+
+static void avx512_to_f16(const float *x, uint16_t *y, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    __m512 v = _mm512_max_ps(_mm512_maskz_loadu_ps(m, x + i), _mm512_set1_ps(-65504.0f));
+    v = _mm512_min_ps(v, _mm512_set1_ps(65504.0f));
+    _mm256_mask_storeu_epi16(y + i, m, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+}
+
+const Kern kern_avx512 = {
+    .name = "avx512",
+    .few_tokens = 6,
+    .dot = avx512_dot,
+    .dot_rows = avx512_dot_rows,
+    .axpy = avx512_axpy,
+    .rows_f16 = avx512_rows_f16,
+    .quantize = avx512_quantize,
+    .rows_q4 = avx512_rows_q4,
+    .rows_q8 = avx512_rows_q8,
+    .unpack_q4 = avx512_unpack_q4,
+    .panel = avx512_panel,
+    .silu_mul = avx512_silu_mul,
+    .attend = avx512_attend,
+    .to_f16 = avx512_to_f16,
+};
+#else
+typedef int kern_avx512_is_for_x86_64;
+#endif

@@ -1,0 +1,176 @@
+// attend: see attend.h. Exact mode takes a sequence whole. Production takes it in blocks of
+// KERN_BLOCK positions from its beginning and merges them in order, so that the sums depend on the
+// positions alone: whether one thread does all blocks or several do some, the bits are the same.
+#include "model/attend.h"
+
+#include "kernels/kmath.h"
+#include "model/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct AttendJob {
+  Forward *f;
+  const Config *c;
+  const Step *step;
+  int attn;
+  size_t blocks; // of the longest sequence; the stride of partials
+} AttendJob;
+
+static size_t group_heads(const Config *c) { return (size_t)(c->n_q / c->n_kv); } // G
+
+// A block's result takes G maxima, G sums and G vectors of D.
+static size_t partial_floats(const Config *c) { return group_heads(c) * ((size_t)c->head_dim + 2); }
+
+static size_t blocks_of(size_t len) { return (len + KERN_BLOCK - 1) / KERN_BLOCK; }
+
+size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
+  return (size_t)threads * (exact ? len : (blocks_of(len) + 1) * partial_floats(c));
+}
+
+// --- exact ---------------------------------------------------------------------------------------
+
+// One query head of one token over positions 0 .. pos.
+static void attend_exact(const AttendJob *j, const Row *row, size_t head, const float *q, float *scores,
+                         float *out) {
+  const size_t D = (size_t)j->c->head_dim, K = (size_t)j->c->n_kv * D;
+  const size_t at = head / group_heads(j->c) * D; // of the KV head in a row of the cache
+  const float *k = (const float *)state_k(row->span->state, j->attn, 0) + at;
+  const float *v = (const float *)state_v(row->span->state, j->attn, 0) + at;
+  const float scale = 1.0f / sqrtf((float)D);
+  for (size_t p = 0; p <= row->pos; p++) scores[p] = j->f->linear.kern->dot(q, k + p * K, D) * scale;
+  ops_softmax(scores, row->pos + 1);
+  memset(out, 0, D * sizeof *out);
+  for (size_t p = 0; p <= row->pos; p++) j->f->linear.kern->axpy(scores[p], v + p * K, out, D);
+}
+
+// (token, head) pairs are dealt out in turn: later tokens cost more.
+static void exact_share(void *arg, int index, int count) {
+  const AttendJob *j = arg;
+  const Forward *f = j->f;
+  const size_t D = (size_t)j->c->head_dim, C = (size_t)config_conv_channels(j->c), Nq = (size_t)j->c->n_q;
+  float *scores = f->scores + (size_t)index * f->scores_cap;
+  for (size_t unit = (size_t)index; unit < j->step->n_tokens * Nq; unit += (size_t)count) {
+    const size_t t = unit / Nq, h = unit % Nq;
+    attend_exact(j, &f->rows[t], h, f->qk + t * C + h * D, scores, f->mix + (t * Nq + h) * D);
+  }
+}
+
+// --- production ----------------------------------------------------------------------------------
+
+static Partial partial_at(const AttendJob *j, size_t slot) {
+  const size_t G = group_heads(j->c);
+  float *p = j->f->scores + slot * partial_floats(j->c);
+  return (Partial){.max = p, .sum = p + G, .out = p + 2 * G};
+}
+
+// Block b of KV head kv for token t.
+static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const Partial *to) {
+  const size_t D = (size_t)j->c->head_dim, K = (size_t)j->c->n_kv * D, first = b * KERN_BLOCK;
+  const Row *row = &j->f->rows[t];
+  const size_t n = row->pos + 1 - first;
+  const KernAttend a = {
+      .q = j->f->qk + t * (size_t)config_conv_channels(j->c) + kv * group_heads(j->c) * D,
+      .k = (const uint16_t *)state_k(row->span->state, j->attn, first) + kv * D,
+      .v = (const uint16_t *)state_v(row->span->state, j->attn, first) + kv * D,
+      .q_stride = D,
+      .kv_stride = K,
+      .heads = group_heads(j->c),
+      .dim = D,
+      .n = n < KERN_BLOCK ? n : KERN_BLOCK,
+      .max = to->max,
+      .sum = to->sum,
+      .out = to->out,
+  };
+  // The rungs take whole vectors of a head.
+  (D % 16 ? &kern_scalar : j->f->linear.kern)->attend(&a);
+}
+
+// Takes block `b` into what the blocks before it gave.
+static void merge_block(size_t G, size_t D, const Partial *all, const Partial *b) {
+  for (size_t h = 0; h < G; h++) {
+    const float max = all->max[h] > b->max[h] ? all->max[h] : b->max[h];
+    const float old = kmath_exp(all->max[h] - max), new = kmath_exp(b->max[h] - max);
+    all->max[h] = max;
+    all->sum[h] = all->sum[h] * old + b->sum[h] * new;
+    for (size_t d = 0; d < D; d++) all->out[h * D + d] = all->out[h * D + d] * old + b->out[h * D + d] * new;
+  }
+}
+
+static void finish(const AttendJob *j, size_t t, size_t kv, const Partial *p) {
+  const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim;
+  float *out = j->f->mix + (t * (size_t)j->c->n_q + kv * G) * D;
+  for (size_t h = 0; h < G; h++) {
+    const float scale = 1.0f / p->sum[h];
+    for (size_t d = 0; d < D; d++) out[h * D + d] = p->out[h * D + d] * scale;
+  }
+}
+
+// (token, KV head) pairs dealt out in turn, each done whole by one thread: two slots a thread.
+static void units_share(void *arg, int index, int count) {
+  const AttendJob *j = arg;
+  const size_t Nk = (size_t)j->c->n_kv, G = group_heads(j->c), D = (size_t)j->c->head_dim;
+  const Partial all = partial_at(j, 2 * (size_t)index), one = partial_at(j, 2 * (size_t)index + 1);
+  for (size_t unit = (size_t)index; unit < j->step->n_tokens * Nk; unit += (size_t)count) {
+    const size_t t = unit / Nk, kv = unit % Nk, blocks = blocks_of(j->f->rows[t].pos + 1);
+    run_block(j, t, kv, 0, &all);
+    for (size_t b = 1; b < blocks; b++) {
+      run_block(j, t, kv, b, &one);
+      merge_block(G, D, &all, &one);
+    }
+    finish(j, t, kv, &all);
+  }
+}
+
+// Fewer pairs than threads: their blocks are dealt out, and merged by the caller.
+static void blocks_share(void *arg, int index, int count) {
+  const AttendJob *j = arg;
+  const size_t Nk = (size_t)j->c->n_kv, units = j->step->n_tokens * Nk;
+  for (size_t i = (size_t)index; i < units * j->blocks; i += (size_t)count) {
+    const size_t unit = i / j->blocks, b = i % j->blocks;
+    if (b >= blocks_of(j->f->rows[unit / Nk].pos + 1)) continue;
+    const Partial to = partial_at(j, i);
+    run_block(j, unit / Nk, unit % Nk, b, &to);
+  }
+}
+
+static void merge_units(const AttendJob *j) {
+  const size_t Nk = (size_t)j->c->n_kv;
+  for (size_t unit = 0; unit < j->step->n_tokens * Nk; unit++) {
+    const Partial all = partial_at(j, unit * j->blocks);
+    for (size_t b = 1; b < blocks_of(j->f->rows[unit / Nk].pos + 1); b++) {
+      const Partial one = partial_at(j, unit * j->blocks + b);
+      merge_block(group_heads(j->c), (size_t)j->c->head_dim, &all, &one);
+    }
+    finish(j, unit / Nk, unit % Nk, &all);
+  }
+}
+
+static void scale_queries(void *arg, size_t begin, size_t end) {
+  const AttendJob *j = arg;
+  const size_t D = (size_t)j->c->head_dim, C = (size_t)config_conv_channels(j->c), Q = (size_t)j->c->n_q * D;
+  const float scale = 1.0f / sqrtf((float)D);
+  for (size_t t = begin; t < end; t++)
+    for (size_t i = 0; i < Q; i++) j->f->qk[t * C + i] *= scale;
+}
+
+void attend_forward(Forward *f, int attn, const Step *step) {
+  AttendJob job = {.f = f, .c = f->w->config, .step = step, .attn = attn};
+  Pool *pool = f->linear.pool;
+  if (f->exact) {
+    pool_run(pool, exact_share, &job);
+    return;
+  }
+  const size_t units = step->n_tokens * (size_t)job.c->n_kv;
+  for (size_t t = 0; t < step->n_tokens; t++) {
+    const size_t blocks = blocks_of(f->rows[t].pos + 1);
+    job.blocks = blocks > job.blocks ? blocks : job.blocks;
+  }
+  forward_rows(f, step->n_tokens, scale_queries, &job);
+  if (units >= (size_t)pool_threads(pool) || job.blocks == 1) {
+    pool_run(pool, units_share, &job);
+  } else {
+    pool_run(pool, blocks_share, &job);
+    merge_units(&job);
+  }
+}
