@@ -1,0 +1,248 @@
+// numerics: production mode against the exact path, within the bounds of docs/numerics.md; and that
+// companions in a batch and the processor's rung change no bit.
+#include "test.h"
+
+#include "api/handles.h"
+#include "golden.h"
+
+#include <math.h>
+
+enum { TOKENS = 96, SEQUENCES = 3 };
+
+static void some_ids(int32_t *ids, size_t n, uint32_t seed, size_t V) {
+  for (size_t i = 0; i < n; i++) {
+    seed = seed * 1664525u + 1013904223u;
+    ids[i] = (int32_t)((seed >> 8) % (uint32_t)V);
+  }
+}
+
+static float *logits_of(zaya_model *m, const int32_t *ids, size_t n) {
+  zaya_error err = {0};
+  const size_t V = (size_t)zaya_model_get_info(m).vocab_size;
+  float *logits = malloc(n * V * sizeof *logits);
+  zaya_session *s = zaya_session_new(m, n, &err);
+  if (!s || !zaya_session_feed(s, ids, n, ZAYA_LOGITS_ALL, logits, &err)) fail_msg("%s", err.message);
+  zaya_session_free(s);
+  return logits;
+}
+
+static double log_sum_exp(const float *row, size_t V) {
+  double max = row[0], sum = 0;
+  for (size_t i = 1; i < V; i++) max = row[i] > max ? row[i] : max;
+  for (size_t i = 0; i < V; i++) sum += exp(row[i] - max);
+  return max + log(sum);
+}
+
+// KL(p || q) of the softmaxes of two rows.
+static double kl(const float *p, const float *q, size_t V) {
+  const double lp = log_sum_exp(p, V), lq = log_sum_exp(q, V);
+  double sum = 0;
+  for (size_t i = 0; i < V; i++) sum += exp(p[i] - lp) * ((p[i] - lp) - (q[i] - lq));
+  return sum;
+}
+
+static size_t best_of(const float *row, size_t V) {
+  size_t best = 0;
+  for (size_t i = 1; i < V; i++)
+    if (row[i] > row[best]) best = i;
+  return best;
+}
+
+typedef struct Drift {
+  double kl[1024], mean, median;
+  size_t agree, rows; // rows whose largest logit is the same
+} Drift;
+
+static void add_drift(Drift *d, const float *exact, const float *production, size_t rows, size_t V) {
+  for (size_t t = 0; t < rows; t++, d->rows++) {
+    const double k = kl(exact + t * V, production + t * V, V);
+    assert_true(isfinite(k) && d->rows < 1024);
+    d->kl[d->rows] = k;
+    d->agree += best_of(exact + t * V, V) == best_of(production + t * V, V);
+  }
+}
+
+static int by_value(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void finish_drift(Drift *d) {
+  for (size_t i = 0; i < d->rows; i++) d->mean += d->kl[i] / (double)d->rows;
+  qsort(d->kl, d->rows, sizeof *d->kl, by_value);
+  d->median = d->kl[d->rows / 2];
+}
+
+// Makes some channels of every block's input 100 times what they were, as real models have them.
+static void add_outliers(zaya_model *m) {
+  const Config *c = m->weights.config;
+  for (int i = 0; i < c->n_layers; i++)
+    for (int k = 5 + i; k < c->hidden; k += 61) m->weights.layers[i].input_norm[k] *= 100;
+}
+
+typedef struct Bounds {
+  double mean, median, agree; // at most, at most, at least
+} Bounds;
+
+static void check_drift(const Golden *g, bool outliers, Bounds allowed) {
+  zaya_model *exact = golden_model(g, 2, true), *production = golden_model(g, 2, false);
+  const size_t V = (size_t)zaya_model_get_info(exact).vocab_size;
+  if (outliers) {
+    add_outliers(exact);
+    add_outliers(production);
+  }
+  Drift d = {0};
+  for (uint32_t seed = 1; seed <= 4; seed++) {
+    int32_t ids[TOKENS];
+    some_ids(ids, TOKENS, seed * 977, V);
+    float *a = logits_of(exact, ids, TOKENS), *b = logits_of(production, ids, TOKENS);
+    add_drift(&d, a, b, TOKENS, V);
+    free(a);
+    free(b);
+  }
+  finish_drift(&d);
+  const double agree = (double)d.agree / (double)d.rows;
+  print_message("%s/%s%s: KL mean %.2e, median %.2e, 90 %% %.2e, max %.2e; top-1 equal in %.1f %%\n", g->set,
+                g->bundle, outliers ? " with outliers" : "", d.mean, d.median, d.kl[d.rows * 9 / 10],
+                d.kl[d.rows - 1], 100 * agree);
+  assert_true(d.mean > 0); // the two paths are not one and the same
+  assert_true(d.mean < allowed.mean && d.median < allowed.median && agree >= allowed.agree);
+  zaya_model_close(exact);
+  zaya_model_close(production);
+}
+
+static void production_stays_near_exact(void **state) {
+  (void)state;
+  const Bounds bounds = {0.2, 1e-2, 0.8};
+  check_drift(&goldens[0], false, bounds);
+  check_drift(&goldens[3], false, bounds);
+  check_drift(&goldens[0], true, bounds);
+  check_drift(&goldens[3], true, bounds);
+}
+
+// Bundles without codes run on float32 weights in both modes: only KV and the fused sums differ.
+static void plain_weights_stay_nearer(void **state) {
+  (void)state;
+  check_drift(&goldens[1], false, (Bounds){1e-2, 1e-5, 0.98});
+  check_drift(&goldens[5], false, (Bounds){1e-2, 1e-5, 0.98});
+}
+
+// |y - exact y| <= sum over groups of (half a step of x) * sum |w|: the rounding of x and nothing else,
+// whatever x is.
+static void linear_error_is_the_rounding_of_x(void **state) {
+  (void)state;
+  zaya_model *m = golden_model(&goldens[3], 2, false);
+  const Mat *mats[] = {&m->weights.layers[0].attn.linear_q, &m->weights.layers[1].moe.gate[1],
+                       &m->weights.layers[1].moe.out[0], &m->weights.head};
+  for (size_t k = 0; k < sizeof mats / sizeof *mats; k++) {
+    const Mat *w = mats[k];
+    float *x = malloc(w->cols * sizeof *x), *row = malloc(w->cols * sizeof *row),
+          *y = malloc(w->rows * sizeof *y);
+    uint32_t seed = 99;
+    for (size_t i = 0; i < w->cols; i++) {
+      seed = seed * 1664525u + 1013904223u;
+      x[i] = ((float)(seed >> 8) / 8388608.0f - 1.0f) * (i % 37 == 3 ? 700.0f : i % 32 == 9 ? 100.0f : 1.0f);
+    }
+    linear_apply(&m->forward.linear, w, x, w->cols, 1, y, w->rows);
+    for (size_t r = 0; r < w->rows; r++) {
+      mat_row(w, r, row);
+      double exact = 0, bound = 0, size = 0;
+      for (size_t g = 0; g < w->cols; g += 32) {
+        double max = 0, sum = 0;
+        for (size_t i = g; i < g + 32; i++) {
+          exact += (double)row[i] * x[i];
+          size += fabs((double)row[i] * x[i]);
+          max = fmax(max, fabs(x[i]));
+          sum += fabs(row[i]);
+        }
+        bound += max / 254 * sum;
+      }
+      // 1e-5 of the terms' sizes: what float32 itself may round.
+      if (!(fabs(y[r] - exact) <= bound + 1e-5 * size))
+        fail_msg("matrix %zu, row %zu: off by %g, allowed %g", k, r, fabs(y[r] - exact), bound);
+    }
+    free(x);
+    free(row);
+    free(y);
+  }
+  zaya_model_close(m);
+}
+
+// Steps of several sequences at once, of changing sizes, give each the bits it gets alone.
+static void check_companions(bool exact) {
+  zaya_model *m = golden_model(&goldens[3], 2, exact);
+  const size_t V = (size_t)m->weights.config->vocab;
+  const StateShape shape = state_shape(m->weights.config, exact ? KV_F32 : KV_F16);
+  int32_t ids[SEQUENCES][TOKENS];
+  float *alone[SEQUENCES], *together[SEQUENCES];
+  State *states[SEQUENCES];
+  for (size_t k = 0; k < SEQUENCES; k++) {
+    some_ids(ids[k], TOKENS, 7 + (uint32_t)k, V);
+    alone[k] = logits_of(m, ids[k], TOKENS);
+    together[k] = calloc(TOKENS * V, sizeof(float));
+    states[k] = state_new(&shape, m->weights.fingerprint, TOKENS, NULL);
+  }
+  static const size_t sizes[][SEQUENCES] = {{40, 1, 7}, {1, 1, 1}, {1, 60, 20}, {30, 1, 1}, {1, 20, 60}};
+  for (size_t step = 0; step < sizeof sizes / sizeof *sizes; step++) {
+    Span spans[SEQUENCES];
+    for (size_t k = 0; k < SEQUENCES; k++) {
+      const size_t n = sizes[step][k], at = states[k]->len;
+      spans[k] = (Span){
+          .state = states[k], .ids = ids[k] + at, .n = n, .logits = together[k] + at * V, .n_logits = n};
+    }
+    assert_true(forward_step(&m->forward, spans, SEQUENCES, (Trace){0}, NULL));
+  }
+  for (size_t k = 0; k < SEQUENCES; k++) {
+    assert_memory_equal(alone[k], together[k], states[k]->len * V * sizeof(float));
+    free(alone[k]);
+    free(together[k]);
+    state_free(states[k]);
+  }
+  zaya_model_close(m);
+}
+
+static void companions_change_no_bit(void **state) {
+  (void)state;
+  check_companions(true);
+  check_companions(false);
+}
+
+static void every_rung_gives_the_same_bits(void **state) {
+  (void)state;
+  for (int mode = 0; mode < 2; mode++) {
+    float *want = NULL;
+    size_t n = 0;
+    for (size_t i = 0; kern_available(i); i++) {
+      setenv("ZAYA_CPU", kern_available(i)->name, 1);
+      zaya_model *m = golden_model(&goldens[0], 2, mode == 0);
+      assert_string_equal(zaya_model_get_info(m).kernels, kern_available(i)->name);
+      int32_t ids[TOKENS];
+      n = TOKENS * (size_t)m->weights.config->vocab * sizeof(float);
+      some_ids(ids, TOKENS, 5, (size_t)m->weights.config->vocab);
+      float *got = logits_of(m, ids, TOKENS);
+      if (want) assert_memory_equal(got, want, n);
+      if (want)
+        free(got);
+      else
+        want = got;
+      zaya_model_close(m);
+    }
+    free(want);
+  }
+  zaya_error err = {0};
+  char dir[512];
+  snprintf(dir, sizeof dir, "%s/golden/A/mxfp4", ZAYA_TEST_DATA);
+  setenv("ZAYA_CPU", "abacus", 1);
+  assert_null(zaya_model_open(dir, NULL, &err));
+  assert_non_null(strstr(err.message, "ZAYA_CPU=abacus"));
+  unsetenv("ZAYA_CPU");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(production_stays_near_exact),       cmocka_unit_test(plain_weights_stay_nearer),
+      cmocka_unit_test(linear_error_is_the_rounding_of_x), cmocka_unit_test(companions_change_no_bit),
+      cmocka_unit_test(every_rung_gives_the_same_bits),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
