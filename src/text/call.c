@@ -166,7 +166,6 @@ static CallStep value_tag(Call *c, CallTag tag, zaya_error *err) {
   }
   c->state = CALL_IN_VALUE;
   if (tag == CALL_PARAMETER_END && c->depth == 0) {
-    if (behind && !send_string(c, c->value.len, false, err)) return CALL_FAILED;
     c->value_end = c->value.len;
     c->state = CALL_BEHIND_VALUE;
     return buf_puts(&c->value, c->tags[tag], err) ? CALL_GOES_ON : CALL_FAILED;
@@ -179,6 +178,9 @@ static CallStep value_tag(Call *c, CallTag tag, zaya_error *err) {
 // --- the call ----------------------------------------------------------------------------------
 
 bool call_text(Call *c, const char *p, size_t n, zaya_error *err) {
+  size_t room = c->max_bytes - c->raw.len;
+  if (n > room) // what fits is read as ever: where the limit falls must not depend on the pieces
+    return call_text(c, p, room, err) && keep(c, p + room, n - room, err);
   if (!keep(c, p, n, err)) return false;
   while (n) {
     size_t used = n;

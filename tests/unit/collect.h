@@ -19,6 +19,7 @@ typedef struct Collect {
   size_t open_index;
   size_t raw_bytes; // sum of raw_len
   size_t stop_at;   // refuse the event of this number (from 1); 0: never
+  bool brief;       // leave out A() and the reasons in B()
   size_t events;
 } Collect;
 
@@ -45,6 +46,7 @@ static bool collect_event(void *user, const zaya_output_event *e) {
   bool piece = e->kind == ZAYA_OUTPUT_REASONING || e->kind == ZAYA_OUTPUT_CONTENT ||
                e->kind == ZAYA_OUTPUT_CALL_ARGUMENTS;
   char head[64];
+  if (c->brief && e->kind == ZAYA_OUTPUT_CALL_ARGUMENTS) return true;
   if (piece) {
     if (c->open_kind != (int)e->kind || c->open_index != e->index) {
       collect_close(c);
@@ -79,7 +81,7 @@ static bool collect_event(void *user, const zaya_output_event *e) {
     else
       snprintf(head, sizeof head, "|%d|", e->truncated);
     collect_add(c, head, strlen(head));
-    collect_add(c, e->text, e->len);
+    if (!c->brief || e->kind != ZAYA_OUTPUT_CALL_BAD) collect_add(c, e->text, e->len);
     collect_add(c, "|", 1);
     collect_add(c, e->raw, e->raw_len);
     c->raw_bytes += e->raw_len;

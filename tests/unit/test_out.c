@@ -429,6 +429,15 @@ static void looking_ahead(void **state) {
   assert_true(out_feed(o, " x", 2, NULL));
   assert_true(out_visible(o));
   out_free(o);
+  p = (OutParams){.verbatim = true};
+  o = out_new(&p, collect_event, &c, NULL);
+  assert_true(out_look(o, "\n<think>", 8).opens);
+  assert_false(out_look(o, "</think><think>", 15).opens); // an answer that begins so
+  assert_true(out_feed(o, "<thi", 4, NULL));
+  assert_false(out_begin_constrained(o, NULL));
+  assert_true(out_feed(o, "nk>", 3, NULL));
+  assert_false(out_begin_constrained(o, NULL));
+  out_free(o);
   collect_free(&c);
 }
 

@@ -12,7 +12,7 @@
   "<end>", "a", "b", "so", " ", "\n", "\n\n", "<", ">", "</", "think", "</th", "ink>", ">\n", ">\n\n{", "{", \
       "}", "1", "<th", ".</", "x</think", "ink>{", "ink>a", " note", "<zyphra_tool_call>",                   \
       "</zyphra_tool_call>", "<function=", "</function>", "f", "\xE2", "\x82\xAC", "", "/", "t", "h", "i",   \
-      "n", "k"
+      "n", "k", "ink><think>"
 
 static const char *const several[] = {COMMON, NULL}; // "</think>" is "</", "think", ">"
 static const char *const one[] = {COMMON, "<think>", "</think>", NULL};
@@ -33,14 +33,16 @@ static int32_t id_of(Vocab v, const char *piece) {
   return -1;
 }
 
-// The longest piece, but for those that cut a tag in an odd place: only a model writes them.
+// The longest piece, but for those that cut a tag in an odd place: only a model writes them. As with BPE,
+// what comes before matters: "think" at the beginning of a text is letters.
 static bool encode(void *user, const char *text, size_t n, zaya_ids *out, zaya_error *err) {
   Vocab v = user;
-  while (n) {
+  for (const char *begin = text; n;) {
     int32_t best = -1;
     size_t len = 0;
     for (int32_t i = 1; v[i]; i++) {
       size_t k = strlen(v[i]);
+      if (text == begin && !strcmp(v[i], "think")) continue;
       bool odd = strstr(v[i], "</th") || strstr(v[i], "ink>") || strstr(v[i], ">\n") || !strcmp(v[i], "<th");
       bool tag = !strcmp(v[i], "<think>") || !strcmp(v[i], "</think>");
       if (k > len && k <= n && !memcmp(v[i], text, k) && (!odd || tag)) best = i, len = k;
@@ -87,9 +89,7 @@ static bool choice_bytes(void *state, const char *p, size_t n, zaya_error *err) 
     if (err) err->status = ZAYA_E_INVALID;
     return false;
   }
-  size_t at = strlen(c->done);
-  memcpy(c->done + at, p, n);
-  c->done[at + n] = '\0';
+  memcpy(c->done + strlen(c->done), p, n); // the rest is zero
   return true;
 }
 
@@ -355,6 +355,7 @@ static void blocks_opened_again_do_not_outlive_the_budget(void **state) {
   say(&r, "a|<|think");
   assert_true(refused(&r, ">") && refused(&r, ">\n"));
   say(&r, "a");
+  assert_false(refused(&r, "<"));
   // An engine that does not ask: closed at once all the same.
   take(&r, id_of(several, "<"));
   take(&r, id_of(several, "think"));
@@ -362,6 +363,24 @@ static void blocks_opened_again_do_not_outlive_the_budget(void **state) {
   assert_string_equal(forced(&r), "\n</think>\n\n");
   take(&r, END);
   finish(&r, "R0(so) D0 C(a) R1(b) D1 C(\n\na<thinka) .");
+}
+
+// A token that closes the block and opens the next one.
+static void blocks_that_touch(void **state) {
+  (void)state;
+  Run r;
+  begin(&r, several, budget(3));
+  say(&r, "so|</th|ink><think>");
+  assert_string_equal(forced(&r), "\n</think>\n\n");
+  assert_int_equal(turn_counts(r.turn).thinking, 3);
+  finish(&r, "R0(so) D0 .");
+  TurnParams p = {.out = {.thinking = true, .verbatim = true},
+                  .constraint = choice(several, (const char *[]){"a", NULL})};
+  begin(&r, several, p);
+  say(&r, "so|</th");
+  assert_true(refused(&r, "ink><think>"));
+  say(&r, "ink>");
+  finish(&r, NULL);
 }
 
 static void blank_answers_end(void **state) {
@@ -749,6 +768,7 @@ int main(void) {
       cmocka_unit_test(models_that_close_in_time_are_left_alone),
       cmocka_unit_test(budget_0_forbids_thinking),
       cmocka_unit_test(blocks_opened_again_do_not_outlive_the_budget),
+      cmocka_unit_test(blocks_that_touch),
       cmocka_unit_test(blank_answers_end),
       cmocka_unit_test(the_end_waits_for_the_budget),
       cmocka_unit_test(soft_limit_encourages),
