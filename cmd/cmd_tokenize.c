@@ -51,7 +51,8 @@ static bool read_ids(const zaya_text *in, int32_t **ids, size_t *n) {
     long v = strtol(p, &end, 10);
     if (end == p || errno || v < 0 || v > INT32_MAX ||
         (*end && !isspace((unsigned char)*end) && !strchr(",]", *end))) {
-      fprintf(stderr, "zaya tokenize: expected token ids on standard input, found '%.20s'\n", p);
+      fprintf(stderr, "zaya tokenize: expected token ids on standard input, found '%.*s'\n",
+              (int)strcspn(p, " \t\r\n,]"), p);
       return false;
     }
     (*ids)[(*n)++] = (int32_t)v;

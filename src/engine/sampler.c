@@ -86,7 +86,7 @@ static double exp_fixed(double x) {
   static const double inverse[] = {
       1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
       1.0 / 120,       1.0 / 24,       1.0 / 6,       1.0 / 2,      1.0,         1.0};
-  double k = floor(x * 1.4426950408889634 + 0.5);
+  double k = (x * 1.4426950408889634 + 0x1.8p52) - 0x1.8p52; // to the nearest whole number
   double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10; // ln 2 in two parts
   double sum = 1.0 / 6227020800;
   for (size_t i = 0; i < sizeof inverse / sizeof *inverse; i++) sum = sum * r + inverse[i];

@@ -47,9 +47,9 @@ static Part cut(Part p, size_t begin, size_t end) {
 
 static bool emit(Enc *e, int32_t id, size_t end, zaya_error *err) {
   size_t begin = e->end;
-  e->end = end;
+  e->end = end > begin ? end : begin; // a token in white space that another took along has no place left
   if (e->ids && !ids_add(e->ids, id, err)) return false;
-  return !e->tokens || tokens_add(e->tokens, (zaya_token){id, begin, end}, err);
+  return !e->tokens || tokens_add(e->tokens, (zaya_token){id, begin, e->end}, err);
 }
 
 static bool emit_piece(void *user, int32_t id, size_t end, zaya_error *err) {
@@ -167,13 +167,13 @@ static bool split_added(Enc *e, const TokTrie *trie, Part p, PlainFn plain, zaya
     const TokAdded *a = &e->t->added[index];
     size_t begin = i, end = i += match;
     if (a->single_word && (word_before(p, begin) || word_behind(p, end))) continue;
-    if (a->lstrip) begin = skip_space_back(p, start, begin);
+    if (a->lstrip && begin > start) begin = skip_space_back(p, start, begin);
     if (a->rstrip) end = skip_space(p, end);
     if (begin > start && !plain(e, cut(p, start, begin), err)) return false;
     if (!emit(e, a->id, origin_at(p, end), err)) return false;
-    start = i = end;
+    start = end; // an added token in white space that rstrip took is still found, as the reference does
   }
-  return start == p.n || plain(e, cut(p, start, p.n), err);
+  return start >= p.n || plain(e, cut(p, start, p.n), err);
 }
 
 // --- normalizer ---------------------------------------------------------------------------------
