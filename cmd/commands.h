@@ -8,6 +8,7 @@
   X(inspect, "say what a bundle or checkpoint is") \
   X(logits, "compute the logits of token ids, layer by layer if asked") \
   X(pull, "fetch a bundle from a Hugging Face compatible hub") \
+  X(template, "a conversation as the chat template renders it, as text or ids") \
   X(tokenize, "text to token ids, and back")
 // clang-format on
 

@@ -209,6 +209,55 @@ ZAYA_API bool zaya_logprobs(const float *logits, size_t n_vocab, int32_t id, dou
                             zaya_logprob *top, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
+// Chat templates: a folder's own template renders a conversation (docs/templates.md). Every byte of
+// the prompt knows whether the template wrote it or it came in with the request: only what the
+// template wrote is searched for control tokens. Read-only: any number of threads may use one handle
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_chat zaya_chat;
+
+// chat_template.jinja of the folder, else chat_template of its tokenizer_config.json (a text, or a list
+// of named ones: "tool_use" serves requests with tools, "default" all others); the special tokens from
+// tokenizer_config.json and special_tokens_map.json. A folder without a template fails with
+// ZAYA_E_UNSUPPORTED: none is made up.
+ZAYA_API zaya_chat *zaya_chat_open(const char *dir, zaya_error *err);
+// The same from memory. `name` is for messages; `special`: JSON object {"bos_token": "<bos>", ...} or NULL.
+ZAYA_API zaya_chat *zaya_chat_compile(const char *name, const char *text, size_t len, const char *special,
+                                      zaya_error *err);
+ZAYA_API void zaya_chat_close(zaya_chat *chat);
+// Whether the template (the one for requests with tools, or without) mentions a variable at all: one that
+// it does not mention has no effect.
+ZAYA_API bool zaya_chat_uses(const zaya_chat *chat, bool with_tools, const char *variable);
+
+typedef enum zaya_think_mode { ZAYA_THINK_AUTO, ZAYA_THINK_ON, ZAYA_THINK_OFF } zaya_think_mode;
+
+// JSON texts as in OpenAI's chat completions; errors name the place by its JSON pointer.
+typedef struct zaya_chat_params {
+  const char *messages;      // list of messages
+  const char *tools;         // list of tools, or NULL
+  const char *kwargs;        // object: further variables of the template (chat_template_kwargs), or NULL
+  zaya_think_mode thinking;  // enable_thinking; AUTO: not set, the template decides
+  bool no_generation_prompt; // end behind the last message, without the head of the answer
+  const int64_t *now;        // seconds since 1970 for strftime_now; NULL: the clock
+} zaya_chat_params;
+
+typedef struct zaya_prompt {
+  zaya_text text;
+  zaya_segment *segments; // cover the text, in order; `control`: written by the template
+  size_t n_segments;
+} zaya_prompt;
+
+// Fills `out`, which is freed with zaya_prompt_free. What the template itself refuses (raise_exception)
+// fails with ZAYA_E_INVALID and its message.
+ZAYA_API bool zaya_chat_render(const zaya_chat *chat, const zaya_chat_params *params, zaya_prompt *out,
+                               zaya_error *err);
+// Appends the prompt's ids (`ids` or `tokens` may be NULL). The tokenizer adds nothing around it: a <bos>
+// is the template's to write.
+ZAYA_API bool zaya_prompt_encode(const zaya_prompt *prompt, const zaya_tokenizer *tokenizer, zaya_ids *ids,
+                                 zaya_tokens *tokens, zaya_error *err);
+ZAYA_API void zaya_prompt_free(zaya_prompt *prompt);
+
+// ---------------------------------------------------------------------------------------------
 // Model: a bundle or checkpoint folder, opened and mapped; read-only and shared by its sessions
 // ---------------------------------------------------------------------------------------------
 
