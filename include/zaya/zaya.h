@@ -375,6 +375,7 @@ typedef struct zaya_output_params {
   const char *tools;     // JSON array of the request's tools, whose schemas type the arguments; may be NULL
   bool thinking;         // the prompt has opened a thinking block (zaya_output_prompt_thinks)
   bool verbatim;         // the answer is data (constrained by a schema): no tag is looked for in it
+  bool plain;            // a text is continued, not a turn written: no tag at all is looked for
   size_t max_call_bytes; // a longer tool call is malformed; 0: 8 MiB
 } zaya_output_params;
 
@@ -536,6 +537,79 @@ typedef struct zaya_convert_result {
 // ever stands under `out`. Peak memory is some tens of MB per thread. `params` and `result` may be NULL.
 ZAYA_API bool zaya_convert(const char *source, const char *out, const zaya_convert_params *params,
                            zaya_convert_result *result, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
+// Generation: the answer to a prompt, as events (see Output)
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_generate_params {
+  zaya_sampling sampling;
+  size_t max_tokens;         // of the answer, its thinking included; 0: until the context is full
+  const char *const *stops;  // stop strings: the answer's text ends before the first that it holds
+  size_t n_stops;
+  zaya_output_params output; // tools, whether the prompt opened a thinking block, ...
+  zaya_thinking thinking;    // the budget
+} zaya_generate_params;
+
+typedef enum zaya_finish {
+  ZAYA_FINISH_STOP,      // the model ended its turn
+  ZAYA_FINISH_STRING,    // a stop string
+  ZAYA_FINISH_LENGTH,    // max_tokens, or the context is full
+  ZAYA_FINISH_CANCELLED, // the callback returned false
+} zaya_finish;
+
+typedef struct zaya_generate_result {
+  zaya_finish finish;
+  size_t prompt_tokens, tokens; // tokens drawn, the end token included
+  zaya_turn_counts turn;        // where they went
+  zaya_output_counts output;    // where their bytes went
+  double prompt_seconds, seconds;
+} zaya_generate_result;
+
+ZAYA_API zaya_generate_params zaya_generate_params_default(void);
+ZAYA_API const char *zaya_finish_name(zaya_finish finish); // "stop", "stop_string", "length", "cancelled"
+
+// Feeds the prompt to the session and generates. `fn` may be NULL; when it returns false the generation
+// ends with ZAYA_FINISH_CANCELLED, which is no failure. The session then holds the prompt and all tokens
+// drawn but the last.
+ZAYA_API bool zaya_generate(zaya_session *session, const zaya_tokenizer *tokenizer, const int32_t *prompt,
+                            size_t n, const zaya_generate_params *params, zaya_output_fn fn, void *user,
+                            zaya_generate_result *result, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
+// Evaluation: how well a model knows a text, and how far two models are apart
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_eval_params {
+  size_t ctx;    // tokens of a window
+  size_t stride; // 0: windows side by side, their second half scored; else as llama.cpp's --ppl-stride
+  int32_t bos;   // takes the place of each window's first token; -1: none
+  // After every window: the perplexity or the mean divergence so far. False cancels. May be NULL.
+  bool (*progress)(void *user, size_t done, size_t total, double value);
+  void *user;
+} zaya_eval_params;
+
+typedef struct zaya_perplexity_result {
+  double perplexity, error; // exp of the mean negative log-likelihood; its standard error
+  double nll;               // nats a token
+  size_t n_scored, n_windows;
+} zaya_perplexity_result;
+
+// Perplexity as llama.cpp's tool defines it, so that figures compare.
+ZAYA_API bool zaya_perplexity(zaya_model *model, const int32_t *ids, size_t n, const zaya_eval_params *params,
+                              zaya_perplexity_result *out, zaya_error *err);
+
+// KL(A || B) in nats over the distributions of the next token.
+typedef struct zaya_compare_result {
+  double kl_mean, kl_error, kl_median, kl_p90, kl_p99, kl_max;
+  double top1_agreement; // share of positions with the same likeliest token
+  double perplexity_a, perplexity_b;
+  size_t n_scored;
+} zaya_compare_result;
+
+// A is the reference. Both must have the same vocabulary.
+ZAYA_API bool zaya_compare(zaya_model *a, zaya_model *b, const int32_t *ids, size_t n,
+                           const zaya_eval_params *params, zaya_compare_result *out, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
 // Tensor files

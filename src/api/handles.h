@@ -16,3 +16,9 @@ struct zaya_model {
   zaya_model_info info;
   char format[64];
 };
+
+struct zaya_session {
+  zaya_model *model;
+  State *state;
+  Trace trace;
+};

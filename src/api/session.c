@@ -4,12 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct zaya_session {
-  zaya_model *model;
-  State *state;
-  Trace trace;
-};
-
 static zaya_session *session_wrap(zaya_model *model, State *state, zaya_error *err) {
   if (!state) return NULL;
   zaya_session *s = calloc(1, sizeof *s);

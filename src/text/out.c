@@ -485,8 +485,8 @@ Out *out_new(const OutParams *params, zaya_output_fn fn, void *user, zaya_error 
   o->user = user;
   o->answer = (Chan){.kind = ZAYA_OUTPUT_CONTENT, .count = &o->counts.content};
   o->reasoning = (Chan){.kind = ZAYA_OUTPUT_REASONING, .count = &o->counts.reasoning};
-  o->verbatim = params->verbatim;
-  o->mode = params->verbatim ? MODE_LEAD : MODE_CONTENT;
+  o->verbatim = params->verbatim || params->plain;
+  o->mode = params->plain ? MODE_VERBATIM : params->verbatim ? MODE_LEAD : MODE_CONTENT;
   if (!set_tags(o, &params->tags, err)) goto fail;
   if (params->tools && !(o->tools = arg_tools_new(params->tools, err))) goto fail;
   o->call.tags = (const char *const *)o->tags;

@@ -1,0 +1,57 @@
+// generate: zaya_generate: one session, one answer.
+#include "api/handles.h"
+#include "engine/gen.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+zaya_generate_params zaya_generate_params_default(void) {
+  return (zaya_generate_params){.sampling = zaya_sampling_default()};
+}
+
+const char *zaya_finish_name(zaya_finish finish) {
+  static const char *const names[] = {"stop", "stop_string", "length", "cancelled"};
+  return (size_t)finish < sizeof names / sizeof *names ? names[finish] : "unknown";
+}
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+// Draws until the answer is complete or the context is full.
+static bool answer(zaya_session *s, Gen *g, float *logits, zaya_error *err) {
+  bool done = false;
+  for (;;) {
+    int32_t id;
+    if (!gen_next(g, logits, &id, &done, err)) return false;
+    if (done) return true;
+    if (zaya_session_length(s) == zaya_session_capacity(s)) return gen_stop(g, ZAYA_FINISH_LENGTH, err);
+    if (!zaya_session_feed(s, &id, 1, ZAYA_LOGITS_LAST, logits, err)) return false;
+  }
+}
+
+bool zaya_generate(zaya_session *s, const zaya_tokenizer *tokenizer, const int32_t *prompt, size_t n,
+                   const zaya_generate_params *params, zaya_output_fn fn, void *user,
+                   zaya_generate_result *result, zaya_error *err) {
+  const size_t V = (size_t)zaya_model_get_info(s->model).vocab_size;
+  zaya_generate_result ignored;
+  if (!result) result = &ignored;
+  *result = (zaya_generate_result){.prompt_tokens = n};
+  if (n == 0) return err_set(err, ZAYA_E_INVALID, "the prompt is empty");
+  float *logits = malloc(V * sizeof *logits);
+  if (!logits) return err_memory(err, V * sizeof *logits, "logits");
+  const GenParams gp = {.tok = tokenizer, .n_vocab = V, .p = *params, .fn = fn, .user = user};
+  Gen *g = gen_new(&gp, err);
+  const double start = seconds();
+  bool ok =
+      g && gen_prompt(g, prompt, n, err) && zaya_session_feed(s, prompt, n, ZAYA_LOGITS_LAST, logits, err);
+  result->prompt_seconds = seconds() - start;
+  ok = ok && answer(s, g, logits, err);
+  result->seconds = seconds() - start - result->prompt_seconds;
+  if (ok) gen_result(g, result);
+  gen_free(g);
+  free(logits);
+  return ok;
+}
