@@ -681,6 +681,31 @@ ZAYA_API void zaya_pull_result_free(zaya_pull_result *result);
 // Never touches the network; the error says how to get what is missing.
 ZAYA_API bool zaya_resolve_model(const char *name_or_dir, zaya_text *dir, zaya_error *err);
 
+// ---------------------------------------------------------------------------------------------
+// Synth: a folder of a model's true shapes with random weights
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_synth_params {
+  const char *preset; // "zaya1-8b" (also when NULL) or "tiny"
+  const char *config; // path of a config.json to take the shapes from instead; NULL: the preset
+  const char *layout; // "mxfp4" (also when NULL), "legacy" or "native"
+  uint64_t seed;      // legacy and native of one seed hold the same weights, mxfp4 others
+  int n_threads;      // 0: one per available core; the bytes do not depend on it
+  bool (*progress)(void *user, uint64_t done, uint64_t total); // tensor bytes; false stops
+  void *user;
+} zaya_synth_params;
+
+typedef struct zaya_synth_result {
+  size_t n_keys, n_shards;
+  uint64_t tensor_bytes, file_bytes; // of the shards
+} zaya_synth_result;
+
+// Writes the folder `out`, which must be empty or not there: shards, index, config, tokenizer, chat
+// template. Nothing stands under `out` before all is there. The weights are scaled so that activations
+// stay sane and routes spread; what such a model says is noise. `params`, `result` may be NULL.
+ZAYA_API bool zaya_synth(const char *out, const zaya_synth_params *params, zaya_synth_result *result,
+                         zaya_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,12 +2,11 @@
 #include "bundle/hub.h"
 
 #include "base/error.h"
+#include "base/files.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEFAULT_ENDPOINT "https://huggingface.co"
@@ -128,52 +127,13 @@ bool hub_repo_dir(const char *repo, Buf *out, zaya_error *err) {
   }
 }
 
-bool hub_make_dirs(const char *path, bool file, zaya_error *err) {
-  if (!*path) return err_set(err, ZAYA_E_INVALID, "a folder's name is empty");
-  Buf b = {0};
-  bool ok = buf_puts(&b, path, err);
-  for (char *p = ok ? b.data + 1 : NULL; ok && p; p++) {
-    p = strchr(p, '/');
-    if (!p && file) break;
-    if (p) *p = '\0';
-    struct stat st;
-    if (mkdir(b.data, 0777) != 0 && (errno != EEXIST || stat(b.data, &st) != 0 || !S_ISDIR(st.st_mode)))
-      ok = err_errno(err, errno, "%s: cannot make this folder", b.data);
-    if (!p) break;
-    *p = '/';
-  }
-  buf_free(&b);
-  return ok;
-}
-
-bool hub_write_file(const char *path, const char *text, zaya_error *err) {
-  Buf temp = {0};
-  if (!hub_make_dirs(path, true, err)) return false;
-  if (!buf_printf(&temp, err, "%s.%ld.tmp", path, (long)getpid())) return false;
-  FILE *f = fopen(temp.data, "wb");
-  bool ok = f || err_errno(err, errno, "%s: cannot write", temp.data);
-  if (f) {
-    ok = fputs(text, f) >= 0;
-    ok = fclose(f) == 0 && ok;
-    ok = (ok && rename(temp.data, path) == 0) || err_errno(err, errno, "%s: cannot write", path);
-    if (!ok) unlink(temp.data);
-  }
-  buf_free(&temp);
-  return ok;
-}
-
-static bool is_dir(const char *path) {
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 // Where the snapshot of repo@revision lies in the cache; *found false when it is not (whole) there.
 static bool find_snapshot(const char *repo, const char *revision, Buf *dir, bool *started, bool *found,
                           zaya_error *err) {
   Buf commit = {0};
   *found = false;
   if (!hub_repo_dir(repo, dir, err)) return false;
-  *started = is_dir(dir->data);
+  *started = files_is_dir(dir->data);
   size_t base = dir->len;
   if (hub_is_hex(revision, 40)) {
     if (!buf_puts(&commit, revision, err)) return false;
@@ -196,7 +156,7 @@ static bool find_snapshot(const char *repo, const char *revision, Buf *dir, bool
 
 bool zaya_resolve_model(const char *name_or_dir, zaya_text *dir, zaya_error *err) {
   if (!name_or_dir || !*name_or_dir) return err_set(err, ZAYA_E_INVALID, "no model given");
-  if (is_dir(name_or_dir)) return buf_puts(dir, name_or_dir, err);
+  if (files_is_dir(name_or_dir)) return buf_puts(dir, name_or_dir, err);
   if (access(name_or_dir, F_OK) == 0)
     return err_set(err, ZAYA_E_INVALID, "%s: a file; expected the folder of a model", name_or_dir);
 

@@ -21,8 +21,3 @@ bool hub_token(const char *given, Buf *out, zaya_error *err);
 // Folder of the cache, and of one repository in it (".../models--org--name").
 bool hub_cache_dir(Buf *out, zaya_error *err);
 bool hub_repo_dir(const char *repo, Buf *out, zaya_error *err);
-
-// mkdir -p. With `file`, of the folders in front of the last component only.
-bool hub_make_dirs(const char *path, bool file, zaya_error *err);
-// Replaces a small text file in one step.
-bool hub_write_file(const char *path, const char *text, zaya_error *err);

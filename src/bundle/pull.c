@@ -24,13 +24,12 @@ bool zaya_pull(const char *repo, const zaya_pull_params *params, zaya_pull_resul
 
 #else
 
+#include "base/files.h"
 #include "bundle/hub.h"
 #include "bundle/pull.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 enum { DEFAULT_CONNECTIONS = 4, DEFAULT_RETRIES = 5, MAX_CONNECTIONS = 32 };
 
@@ -68,9 +67,9 @@ static bool choose_root(Pull *p, zaya_error *err) {
   if (p->params->to) {
     if (!buf_puts(&p->root, p->params->to, err)) return false;
     while (p->root.len > 1 && p->root.data[p->root.len - 1] == '/') p->root.data[--p->root.len] = '\0';
-    return hub_make_dirs(p->root.data, false, err);
+    return files_make_dirs(p->root.data, false, err);
   }
-  return hub_repo_dir(p->repo, &p->repo_dir, err) && hub_make_dirs(p->repo_dir.data, false, err) &&
+  return hub_repo_dir(p->repo, &p->repo_dir, err) && files_make_dirs(p->repo_dir.data, false, err) &&
          buf_printf(&p->root, err, "%s/snapshots/%s", p->repo_dir.data, p->commit);
 }
 
@@ -101,16 +100,11 @@ static bool survey(Pull *p, zaya_error *err) {
 // Refuses a download that cannot fit before it starts.
 static bool check_room(const Pull *p, zaya_error *err) {
   const char *where = p->params->to ? p->root.data : p->repo_dir.data;
-  struct statvfs fs;
-  if (statvfs(where, &fs) != 0) return true; // not every file system tells
-  uint64_t need = 0, room = (uint64_t)fs.f_bavail * fs.f_frsize;
+  uint64_t need = 0;
   for (size_t i = 0; i < p->n_files; i++)
     if (__builtin_add_overflow(need, p->files[i].size - pull_file_have(&p->files[i]), &need))
       need = UINT64_MAX;
-  if (need <= room) return true;
-  return err_set(err, ZAYA_E_IO,
-                 "%s: not enough room on the disk: %llu bytes are to be fetched, %llu are free", where,
-                 (unsigned long long)need, (unsigned long long)room);
+  return files_check_room(where, need, err);
 }
 
 static bool transfer(Pull *p, zaya_error *err) {
@@ -134,7 +128,8 @@ static bool write_ref(const Pull *p, zaya_error *err) {
   if (p->params->to || hub_is_hex(p->revision, 40)) return true;
   Buf path = {0};
   bool ok = buf_printf(&path, err, "%s/refs/%s", p->repo_dir.data, p->revision) &&
-            hub_write_file(path.data, p->commit, err);
+            files_make_dirs(path.data, true, err) &&
+            files_write(path.data, p->commit, strlen(p->commit), err);
   buf_free(&path);
   return ok;
 }

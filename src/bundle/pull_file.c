@@ -4,7 +4,7 @@
 #ifdef ZAYA_WITH_PULL
 
 #include "base/error.h"
-#include "bundle/hub.h"
+#include "base/files.h"
 #include "bundle/pull.h"
 
 #include <errno.h>
@@ -95,7 +95,7 @@ bool pull_file_link(const PullFile *f, zaya_error *err) {
   ok = ok && buf_printf(&target, err, "blobs/%s", f->oid);
   ssize_t n = ok ? readlink(f->link, now, sizeof now) : -1;
   if (ok && (n < 0 || (size_t)n != target.len || memcmp(now, target.data, target.len))) {
-    ok = hub_make_dirs(f->link, true, err) && buf_printf(&temp, err, "%s.%ld.tmp", f->link, (long)getpid());
+    ok = files_make_dirs(f->link, true, err) && buf_printf(&temp, err, "%s.%ld.tmp", f->link, (long)getpid());
     if (ok) unlink(temp.data);
     if (ok && (symlink(target.data, temp.data) != 0 || rename(temp.data, f->link) != 0)) {
       ok = err_errno(err, errno, "%s: cannot make this link", f->link);
@@ -178,9 +178,9 @@ static bool take_lock(PullFile *f, int fd, zaya_error *err) {
 
 // Opens and locks. Without a lock file of its own, the partial file is the lock.
 static bool open_partial(PullFile *f, zaya_error *err) {
-  if (!hub_make_dirs(f->partial, true, err)) return false;
+  if (!files_make_dirs(f->partial, true, err)) return false;
   if (f->lock) {
-    if (!hub_make_dirs(f->lock, true, err)) return false;
+    if (!files_make_dirs(f->lock, true, err)) return false;
     f->lock_fd = open(f->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (f->lock_fd < 0) return err_errno(err, errno, "%s: cannot open", f->lock);
     if (!take_lock(f, f->lock_fd, err)) return false;

@@ -1,7 +1,7 @@
 // hub, hash: names, places and digests, without any network.
 #include "test.h"
 
-#include "base/buf.h"
+#include "base/files.h"
 #include "bundle/hub.h"
 #include "format/hash.h"
 
@@ -34,7 +34,7 @@ static void put(const char *relative, const char *text) {
   Buf path = {0};
   zaya_error err = {0};
   assert_true(buf_printf(&path, &err, "%s/%s", folder, relative));
-  assert_true(hub_write_file(path.data, text, &err));
+  assert_true(files_make_dirs(path.data, true, &err) && files_write(path.data, text, strlen(text), &err));
   buf_free(&path);
 }
 
