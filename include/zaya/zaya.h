@@ -519,13 +519,25 @@ typedef struct zaya_convert_params { // zero-initialised: the published bundle
   bool dry_run;                      // plan and check only: nothing is written
   bool resume;                       // take up an interrupted conversion
   const char *source_name;           // "Zyphra/ZAYA1-8B", for jang_config.json; NULL: from the path
-  // Called now and then from the calling thread with bytes of the source; false stops with
-  // ZAYA_E_CANCELLED. May be NULL.
-  bool (*progress)(void *user, uint64_t done, uint64_t total);
+  // Token ids of a text. With them the source runs over the text first, and the scales and biases of
+  // affine layers are chosen for the least output error on inputs like those. NULL: plain rounding.
+  const int32_t *calibration_ids;
+  size_t n_calibration_ids;
+  // Called now and then from the calling thread: tokens while `phase` is "calibrating", bytes of the
+  // source while it is "converting". False stops with ZAYA_E_CANCELLED. May be NULL.
+  bool (*progress)(void *user, const char *phase, uint64_t done, uint64_t total);
   void *user;
 } zaya_convert_params;
 
+// Errors of the outputs W x over inputs x that the calibration did not see, for a part of the rows.
+typedef struct zaya_convert_gain {
+  double mse_plain, mse_calibrated; // mean squared error of an output
+  double power;                     // mean square of an output
+  uint64_t n;                       // outputs compared; 0: nothing was
+} zaya_convert_gain;
+
 typedef struct zaya_convert_result {
+  zaya_convert_gain attention, experts; // with calibration only, of the shards written in this run
   size_t n_keys, n_shards;
   size_t n_reused;       // shards that an interrupted conversion had finished
   uint64_t tensor_bytes; // of the bundle

@@ -155,9 +155,18 @@ static bool check_space(const Conversion *c, zaya_error *err) {
 // --- the steps
 // -----------------------------------------------------------------------------------------------
 
-static bool write_all(Conversion *c, zaya_error *err) {
-  if (!open_partial(c, err) || !check_space(c, err) ||
-      !convert_shards(&c->plan, c->partial.data, c->done, err) ||
+static bool write_shards(Conversion *c, zaya_convert_result *result, zaya_error *err) {
+  const Plan *p = &c->plan;
+  if (!p->params.n_calibration_ids || c->n_reused == p->n_shards)
+    return convert_shards(p, c->partial.data, c->done, NULL, result, err);
+  Moments *m = moments_collect(p, err);
+  bool ok = m && convert_shards(p, c->partial.data, c->done, m, result, err);
+  moments_free(m);
+  return ok;
+}
+
+static bool write_all(Conversion *c, zaya_convert_result *result, zaya_error *err) {
+  if (!open_partial(c, err) || !check_space(c, err) || !write_shards(c, result, err) ||
       !convert_meta(&c->plan, c->partial.data, err))
     return false;
   if (rename(c->partial.data, c->out) != 0)
@@ -181,7 +190,7 @@ static bool run(Conversion *c, zaya_convert_result *result, zaya_error *err) {
     return remove_in(c->out, plan_name, err); // interrupted in the very last step
   }
   if (there) return err_set(err, ZAYA_E_INVALID, "%s: exists already", c->out);
-  return p->params.dry_run || write_all(c, err);
+  return p->params.dry_run || write_all(c, result, err);
 }
 
 bool convert_run(const char *source, const char *out, const zaya_convert_params *params,

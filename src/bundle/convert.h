@@ -22,10 +22,14 @@ typedef struct PlanPiece {
   size_t first;
 } PlanPiece;
 
+// What is known of the inputs of each matrix: calibrate.c.
+typedef struct Moments Moments;
+
 // A tensor of the model: read from its pieces, written to one key (passed through as float16) or to
 // weight, scales and, for affine, biases.
 typedef struct PlanTarget {
   char name[ARCH_NAME_SIZE]; // canonical, ".weight" included
+  ArchClass klass;
   bool quantized;
   QuantSpec spec;
   size_t n_pieces, first_piece; // one, or one per expert
@@ -58,7 +62,20 @@ void plan_shard_name(const Plan *p, size_t shard, char out[64]);
 json_t *plan_identity(const Plan *p, zaya_error *err);
 
 // Writes the shards that are not `done` yet into `dir`, each under its name only when it is whole.
-bool convert_shards(const Plan *p, const char *dir, const bool *done, zaya_error *err);
+// `moments` NULL: plain rounding.
+bool convert_shards(const Plan *p, const char *dir, const bool *done, const Moments *moments,
+                    zaya_convert_result *result, zaya_error *err);
+
+enum { MOMENTS_SAMPLES = 8 };
+// Whether a target's scales are searched for.
+bool moments_apply(const PlanTarget *t);
+// Runs the source over the calibration text.
+Moments *moments_collect(const Plan *p, zaya_error *err);
+void moments_free(Moments *m);
+// The mean squares of the inputs of a piece's matrix, [cols].
+void moments_weights(const Moments *m, const PlanTarget *t, const PlanPiece *piece, float *out);
+// Inputs that were kept out of the means: *n of them, rows of cols floats.
+const float *moments_samples(const Moments *m, const PlanTarget *t, const PlanPiece *piece, size_t *n);
 
 // Writes the index, config.json, jang_config.json and the tokenizer files into `dir`.
 bool convert_meta(const Plan *p, const char *dir, zaya_error *err);

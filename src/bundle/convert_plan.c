@@ -1,5 +1,6 @@
 // convert_plan: which tensors a bundle consists of, from which rows of the source each is made, and at
 // which byte of which shard it will stand.
+#include "base/hash64.h"
 #include "base/size.h"
 #include "bundle/convert.h"
 
@@ -30,6 +31,8 @@ static bool take_params(Plan *p, const zaya_convert_params *params, zaya_error *
   p->linear = (QuantSpec){modes[o->mode].kind, o->bits, o->group_size, DT_F16, round};
   int embed_group = o->mode == ZAYA_QUANT_AFFINE ? o->group_size : 32;
   p->embed = (QuantSpec){MAT_AFFINE, o->embed_bits, embed_group, DT_F16, round};
+  if (o->n_calibration_ids && o->mode != ZAYA_QUANT_AFFINE)
+    return err_set(err, ZAYA_E_UNSUPPORTED, "calibration chooses affine scales: it goes with affine mode");
   return quant_check(&p->linear, 0, err) && quant_check(&p->embed, 0, err);
 }
 
@@ -65,6 +68,7 @@ static bool add_other(Plan *p, const ArchTensor *a, zaya_error *err) {
   size_t n = arch_elements(a), cols = a->shape[a->ndim - 1];
   PlanTarget *t = new_target(p, a->canonical, n / cols, cols);
   t->n_pieces = 1;
+  t->klass = a->klass;
   t->quantized = a->quantizable;
   t->spec = a->klass == ARCH_EMBED || a->klass == ARCH_HEAD ? p->embed : p->linear;
   if (t->quantized && !quant_check(&t->spec, cols, err)) return err_context(err, "tensor %s", a->name);
@@ -139,6 +143,7 @@ static bool add_experts(Plan *p, const ArchList *all, int layer, zaya_error *err
     snprintf(name, sizeof name, "model.layers.%d.zaya_block.experts.switch_mlp.%s_proj.weight", layer,
              names[part]);
     PlanTarget *t = new_target(p, name, down ? H : I, down ? I : H);
+    t->klass = ARCH_EXPERT;
     t->quantized = true;
     t->spec = p->linear;
     t->n_pieces = (size_t)c->n_experts;
@@ -291,10 +296,12 @@ json_t *plan_identity(const Plan *p, zaya_error *err) {
     json_array_append_new(files, json_pack("{s:s, s:I, s:I}", "file", path, "bytes", (json_int_t)st.st_size,
                                            "modified", (json_int_t)st.st_mtime));
   }
+  uint64_t ids = hash64(HASH64_SEED, o->calibration_ids, o->n_calibration_ids * sizeof *o->calibration_ids);
   json_t *v =
-      json_pack("{s:i, s:o, s:i, s:i, s:i, s:i, s:b, s:I}", "version", 1, "source", files, "mode",
+      json_pack("{s:i, s:o, s:i, s:i, s:i, s:i, s:b, s:I, s:I, s:I}", "version", 1, "source", files, "mode",
                 (int)o->mode, "bits", o->bits, "group_size", o->group_size, "embed_bits", o->embed_bits,
-                "metal_rounding", o->metal_rounding, "shard_bytes", (json_int_t)o->shard_bytes);
+                "metal_rounding", o->metal_rounding, "shard_bytes", (json_int_t)o->shard_bytes,
+                "calibration_tokens", (json_int_t)o->n_calibration_ids, "calibration_hash", (json_int_t)ids);
   if (!v) err_set(err, ZAYA_E_INVALID, "%s: its path is not valid UTF-8", bundle_dir(p->source));
   return v;
 }

@@ -3,6 +3,7 @@
 // memory stays small and a source that shrinks is an error, not a signal.
 #include "base/size.h"
 #include "bundle/convert.h"
+#include "format/quant_search.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,22 +15,30 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_ELEMENTS = 1 << 20 };
+enum {
+  CHUNK_ELEMENTS = 1 << 20,
+  COMPARE_EVERY = 8, // rows: how densely a calibrated encoding is compared with plain rounding
+};
 
 // What one thread works in.
 typedef struct Scratch {
   uint8_t *raw, *codes, *scales, *biases;
-  float *x;       // one row
-  uint16_t *half; // one row
+  float *x;                             // one row
+  uint16_t *half;                       // one row
+  float *weight;                        // mean squares of the inputs, one row
+  float *decoded;                       // one row
+  uint8_t *plain;                       // one row rounded plainly: codes, scales, biases
+  zaya_convert_gain attention, experts; // sums, not means yet
 } Scratch;
 
 typedef struct Stream {
   const Plan *plan;
   const char *dir;
-  int *sources;     // descriptors of the source's shards
-  int *outs;        // descriptors of shards being written, -1: not open
-  bool *written;    // targets written in this run
-  const bool *done; // shards that need nothing
+  int *sources;           // descriptors of the source's shards
+  int *outs;              // descriptors of shards being written, -1: not open
+  bool *written;          // targets written in this run
+  const bool *done;       // shards that need nothing
+  const Moments *moments; // NULL: plain rounding
   Pool *pool;
   Scratch *scratch; // per thread
   // of the present stage
@@ -138,10 +147,56 @@ static bool row_to_half(const PlanTarget *t, const PlanPiece *piece, const uint8
   return all_finite(w->half, t->cols) || not_finite(t, piece, row, w->x, w->half, err);
 }
 
-static bool encode_rows(const PlanTarget *t, const PlanPiece *piece, size_t row, size_t n, Scratch *w,
-                        zaya_error *err) {
+// What an encoding of the row in w->x costs on the inputs kept for that: the sum of squared differences.
+static double output_error(const PlanTarget *t, const uint8_t *codes, const uint8_t *scales,
+                           const uint8_t *biases, const float *samples, size_t n, Scratch *w) {
+  Mat m = {MAT_AFFINE, t->spec.bits, t->spec.group, t->spec.type, 1, t->cols, codes, 0, scales, biases, 0};
+  double sum = 0;
+  mat_row(&m, 0, w->decoded);
+  for (size_t k = 0; k < n; k++) {
+    double d = 0;
+    for (size_t i = 0; i < t->cols; i++) d += (double)((w->x[i] - w->decoded[i]) * samples[k * t->cols + i]);
+    sum += d * d;
+  }
+  return sum;
+}
+
+// Compares the searched row with what plain rounding would have given.
+static void compare_row(const PlanTarget *t, const float *samples, size_t n, const uint8_t *codes,
+                        const uint8_t *scales, const uint8_t *biases, Scratch *w) {
+  zaya_convert_gain *g = t->klass == ARCH_EXPERT ? &w->experts : &w->attention;
+  uint8_t *plain_scales = w->plain + t->cols, *plain_biases = plain_scales + t->cols / 4;
+  g->mse_calibrated += output_error(t, codes, scales, biases, samples, n, w);
+  quant_row(&t->spec, w->x, t->cols, w->plain, plain_scales, plain_biases);
+  g->mse_plain += output_error(t, w->plain, plain_scales, plain_biases, samples, n, w);
+  for (size_t k = 0; k < n; k++) {
+    double y = 0;
+    for (size_t i = 0; i < t->cols; i++) y += (double)(w->x[i] * samples[k * t->cols + i]);
+    g->power += y * y;
+  }
+  g->n += n;
+}
+
+// Encodes w->x as row r of the chunk that begins at row `first`.
+static void encode_row(const Stream *s, const PlanTarget *t, const PlanPiece *piece, size_t first, size_t r,
+                       Scratch *w) {
+  size_t code_row = quant_code_bytes(&t->spec, t->cols), scale_row = quant_scale_bytes(&t->spec, t->cols), n;
+  uint8_t *codes = w->codes + r * code_row, *scales = w->scales + r * scale_row,
+          *biases = w->biases + r * scale_row;
+  if (!s->moments || !moments_apply(t)) {
+    quant_row(&t->spec, w->x, t->cols, codes, scales, biases);
+    return;
+  }
+  quant_search_row(&t->spec, w->x, w->weight, t->cols, codes, scales, biases);
+  if ((first + r) % COMPARE_EVERY) return;
+  const float *samples = moments_samples(s->moments, t, piece, &n);
+  compare_row(t, samples, n, codes, scales, biases, w);
+}
+
+static bool encode_rows(const Stream *s, const PlanTarget *t, const PlanPiece *piece, size_t row, size_t n,
+                        Scratch *w, zaya_error *err) {
   size_t raw_row = t->cols * dtype_size(piece->tensor->dtype), half_row = t->cols * 2;
-  size_t code_row = quant_code_bytes(&t->spec, t->cols), scale_row = quant_scale_bytes(&t->spec, t->cols);
+  if (s->moments && moments_apply(t)) moments_weights(s->moments, t, piece, w->weight);
   for (size_t r = 0; r < n; r++) {
     if (!row_to_half(t, piece, w->raw + r * raw_row, row + r, w, err)) return false;
     if (!t->quantized) {
@@ -149,8 +204,7 @@ static bool encode_rows(const PlanTarget *t, const PlanPiece *piece, size_t row,
       continue;
     }
     dtype_to_f32(DT_F16, w->half, t->cols, w->x);
-    quant_row(&t->spec, w->x, t->cols, w->codes + r * code_row, w->scales + r * scale_row,
-              w->biases + r * scale_row);
+    encode_row(s, t, piece, row, r, w);
   }
   return true;
 }
@@ -188,7 +242,7 @@ static bool do_chunk(Stream *s, const PlanTarget *t, size_t chunk, Scratch *w, z
   if (!read_at(s->sources[piece->shard], w->raw, n * raw_row,
                piece->tensor->offset + (piece->first + row) * raw_row, path, err))
     return false;
-  if (!encode_rows(t, piece, row, n, w, err)) return err_context(err, "%s", path);
+  if (!encode_rows(s, t, piece, row, n, w, err)) return err_context(err, "%s", path);
   if (!write_rows(s, t, piece_index * t->rows + row, n, w, err)) return false;
   atomic_fetch_add(&s->bytes_done, (uint64_t)(n * raw_row));
   return true;
@@ -205,7 +259,8 @@ static void fail_stage(Stream *s, const zaya_error *why) {
 static bool report(Stream *s) {
   const zaya_convert_params *o = &s->plan->params;
   zaya_error why = {0};
-  if (!o->progress || o->progress(o->user, atomic_load(&s->bytes_done), s->bytes_total)) return true;
+  if (!o->progress || o->progress(o->user, "converting", atomic_load(&s->bytes_done), s->bytes_total))
+    return true;
   err_set(&why, ZAYA_E_CANCELLED, "the conversion was stopped; resuming takes it up");
   fail_stage(s, &why);
   return false;
@@ -289,7 +344,11 @@ static bool make_scratch(Stream *s, zaya_error *err) {
     w->biases = malloc(elements / 8);
     w->x = malloc(cols * sizeof *w->x);
     w->half = malloc(cols * sizeof *w->half);
-    if (!w->raw || !w->codes || !w->scales || !w->biases || !w->x || !w->half)
+    w->weight = malloc(cols * sizeof *w->weight);
+    w->decoded = malloc(cols * sizeof *w->decoded);
+    w->plain = malloc(2 * cols);
+    if (!w->raw || !w->codes || !w->scales || !w->biases || !w->x || !w->half || !w->weight || !w->decoded ||
+        !w->plain)
       return err_memory(err, elements * 8, "a thread's buffers");
   }
   return s->scratch || err_memory(err, (size_t)n * sizeof *s->scratch, "the buffers");
@@ -304,6 +363,9 @@ static void free_scratch(Stream *s) {
     free(w->biases);
     free(w->x);
     free(w->half);
+    free(w->weight);
+    free(w->decoded);
+    free(w->plain);
   }
   free(s->scratch);
 }
@@ -345,14 +407,39 @@ static void clean_up(Stream *s) {
   pthread_mutex_destroy(&s->lock);
 }
 
-bool convert_shards(const Plan *p, const char *dir, const bool *done, zaya_error *err) {
+static void add_gain(zaya_convert_gain *to, const zaya_convert_gain *from) {
+  to->mse_plain += from->mse_plain;
+  to->mse_calibrated += from->mse_calibrated;
+  to->power += from->power;
+  to->n += from->n;
+}
+
+static void take_mean(zaya_convert_gain *g) {
+  if (!g->n) return;
+  g->mse_plain /= (double)g->n;
+  g->mse_calibrated /= (double)g->n;
+  g->power /= (double)g->n;
+}
+
+static void report_gain(const Stream *s, zaya_convert_result *result) {
+  for (int i = 0; s->scratch && i < pool_threads(s->pool); i++) {
+    add_gain(&result->attention, &s->scratch[i].attention);
+    add_gain(&result->experts, &s->scratch[i].experts);
+  }
+  take_mean(&result->attention);
+  take_mean(&result->experts);
+}
+
+bool convert_shards(const Plan *p, const char *dir, const bool *done, const Moments *moments,
+                    zaya_convert_result *result, zaya_error *err) {
   zaya_error own = {0}; // the workers need a place even when the caller wants none
-  Stream s = {.plan = p, .dir = dir, .done = done, .err = &own};
+  Stream s = {.plan = p, .dir = dir, .done = done, .moments = moments, .err = &own};
   pthread_mutex_init(&s.lock, NULL);
   size_t *stage = malloc((p->n_targets + 1) * sizeof *stage);
   bool ok = stage ? prepare(&s, &own) : err_memory(&own, p->n_targets * sizeof *stage, "the conversion");
   if (ok) s.bytes_total = bytes_to_read(&s);
   for (size_t i = 0; ok && i < p->n_shards; i++) ok = done[i] || run_stage(&s, i, stage, &own);
+  if (ok) report_gain(&s, result);
   clean_up(&s);
   free(stage);
   if (!ok) err_set(err, own.status, "%s", own.message);

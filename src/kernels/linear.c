@@ -160,6 +160,8 @@ static void run_share(void *arg, int index, int count) {
 
 void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t n) {
   if (n == 0) return;
+  for (size_t k = 0; l->probe.fn && k < n_parts; k++)
+    l->probe.fn(l->probe.user, parts[k].w, parts[k].x, parts[k].x_stride, n);
   RunJob job = {.l = l, .parts = parts, .n_parts = n_parts, .n = n};
   size_t work = 0;
   for (size_t k = 0; k < n_parts; k++) work += parts[k].w->rows * parts[k].w->cols * n;

@@ -13,8 +13,15 @@
 
 enum { LINEAR_MAX_INPUTS = 4 }; // parts of one run, each of which may need its own x
 
+// Sees the inputs of every product, n rows of w->cols floats, before it is computed: for calibration.
+typedef struct LinearProbe {
+  void (*fn)(void *user, const Mat *w, const float *x, size_t x_stride, size_t n); // NULL: off
+  void *user;
+} LinearProbe;
+
 // What computing needs: threads, the kernels chosen, and scratch.
 typedef struct Linear {
+  LinearProbe probe;
   Pool *pool;
   const Kern *kern;
   bool exact;
