@@ -10,7 +10,7 @@ typedef struct CompareOptions {
   const char *a, *b;
   EvalText text;
   int threads;
-  bool json;
+  bool exact_a, exact_b, json;
 } CompareOptions;
 
 static void print_result(const CompareOptions *o, const zaya_compare_result *r) {
@@ -35,8 +35,9 @@ static void print_result(const CompareOptions *o, const zaya_compare_result *r) 
 static int run(CompareOptions *o) {
   zaya_error err = {0};
   zaya_compare_result result;
-  const zaya_model_params params = {.n_threads = o->threads};
-  zaya_model *a = zaya_model_open(o->a, &params, &err), *b = a ? zaya_model_open(o->b, &params, &err) : NULL;
+  const zaya_model_params pa = {.n_threads = o->threads, .exact = o->exact_a};
+  const zaya_model_params pb = {.n_threads = o->threads, .exact = o->exact_b};
+  zaya_model *a = zaya_model_open(o->a, &pa, &err), *b = a ? zaya_model_open(o->b, &pb, &err) : NULL;
   bool ok = b && evaltext_read(&o->text, o->a, &err) &&
             zaya_compare(a, b, o->text.ids.data, o->text.ids.len, &o->text.params, &result, &err);
   evaltext_done(&o->text);
@@ -50,12 +51,16 @@ int cmd_compare(int argc, char **argv) {
   CompareOptions o = {.text = {.ctx = 512, .value = "mean KL"}};
   Opt opts[] = {EVALTEXT_OPTIONS(o.text),
                 OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
-                OPTION_FLAG("json", 0, &o.json, "machine-readable output"), OPTION_END};
+                OPTION_FLAG("exact-a", 0, &o.exact_a, "A on the float32 path"),
+                OPTION_FLAG("exact-b", 0, &o.exact_b, "B on the float32 path"),
+                OPTION_FLAG("json", 0, &o.json, "machine-readable output"),
+                OPTION_END};
   OptSpec spec = {
       .command = "compare",
       .usage = "A B -f TEXT [options]",
       .about = "Reads a text with two models that share a vocabulary and says how far their predictions of\n"
-               "the next token are apart: a checkpoint A and the bundle B made of it, or two bundles.\n"
+               "the next token are apart: a checkpoint A and the bundle B made of it, two bundles,\n"
+               "or two ways to compute with one (--exact-a).\n"
                "The tokenizer is A's. Windows are those of zaya perplexity.",
       .examples = "  zaya compare checkpoint models/nano -f text.txt --ctx 256",
       .opts = opts,
@@ -66,5 +71,5 @@ int cmd_compare(int argc, char **argv) {
   o.a = argv[1];
   o.b = argv[2];
   if (!o.text.file) return opt_usage_error(&spec, "which text? give -f FILE");
-  return run(&o);
+  return find_model("compare", &o.a) && find_model("compare", &o.b) ? run(&o) : EXIT_FAILED;
 }

@@ -191,12 +191,14 @@ int cmd_inspect(int argc, char **argv) {
                   .max_args = 1};
   int n_args, code;
   if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
+  const char *dir = argv[1];
+  if (!find_model("inspect", &dir)) return EXIT_FAILED;
   zaya_error err = {0};
-  zaya_inspection *in = zaya_inspect(argv[1], &err);
+  zaya_inspection *in = zaya_inspect(dir, &err);
   if (!in) return fail("inspect", &err);
   if (!json)
-    print_text(in, argv[1], tensors);
-  else if (!print_json(in, argv[1], tensors))
+    print_text(in, dir, tensors);
+  else if (!print_json(in, dir, tensors))
     code = fail_with("inspect", "cannot write JSON");
   zaya_inspection_free(in);
   return code;

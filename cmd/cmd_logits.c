@@ -235,5 +235,5 @@ int cmd_logits(int argc, char **argv) {
   if (!o.dir) return opt_usage_error(&spec, "which model? give -m DIR");
   if (!o.ids == !o.ids_file) return opt_usage_error(&spec, "give either --ids or --ids-file");
   if (o.trace && !o.out) return opt_usage_error(&spec, "--trace needs -o FILE to write to");
-  return run(&o, &spec);
+  return find_model("logits", &o.dir) ? run(&o, &spec) : EXIT_FAILED;
 }

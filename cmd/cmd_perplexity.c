@@ -10,7 +10,7 @@ typedef struct PerplexityOptions {
   const char *dir;
   EvalText text;
   int threads;
-  bool json;
+  bool exact, json;
 } PerplexityOptions;
 
 static void print_result(const PerplexityOptions *o, const zaya_perplexity_result *r) {
@@ -30,7 +30,7 @@ static void print_result(const PerplexityOptions *o, const zaya_perplexity_resul
 static int run(PerplexityOptions *o) {
   zaya_error err = {0};
   zaya_perplexity_result result;
-  const zaya_model_params params = {.n_threads = o->threads};
+  const zaya_model_params params = {.n_threads = o->threads, .exact = o->exact};
   zaya_model *m = zaya_model_open(o->dir, &params, &err);
   if (m) print_notes("perplexity", m);
   bool ok = m && evaltext_read(&o->text, o->dir, &err) &&
@@ -46,7 +46,9 @@ int cmd_perplexity(int argc, char **argv) {
   Opt opts[] = {OPTION_STRING("model", 'm', &o.dir, "DIR", "the bundle or checkpoint"),
                 EVALTEXT_OPTIONS(o.text),
                 OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
-                OPTION_FLAG("json", 0, &o.json, "machine-readable output"), OPTION_END};
+                OPTION_FLAG("exact", 0, &o.exact, "the float32 path"),
+                OPTION_FLAG("json", 0, &o.json, "machine-readable output"),
+                OPTION_END};
   OptSpec spec = {
       .command = "perplexity",
       .usage = "-m DIR -f TEXT [options]",
@@ -60,5 +62,5 @@ int cmd_perplexity(int argc, char **argv) {
   if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
   if (!o.dir) return opt_usage_error(&spec, "which model? give -m DIR");
   if (!o.text.file) return opt_usage_error(&spec, "which text? give -f FILE");
-  return run(&o);
+  return find_model("perplexity", &o.dir) ? run(&o) : EXIT_FAILED;
 }

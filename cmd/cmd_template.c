@@ -135,5 +135,5 @@ int cmd_template(int argc, char **argv) {
   if (!o.messages) return opt_usage_error(&spec, "--messages F is missing");
   if (o.tools && !strcmp(o.tools, "-") && !strcmp(o.messages, "-"))
     return opt_usage_error(&spec, "--messages and --tools cannot both be standard input");
-  return run(&o);
+  return find_model("template", &o.model) ? run(&o) : EXIT_FAILED;
 }

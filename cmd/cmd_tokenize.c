@@ -1,5 +1,6 @@
 // cmd_tokenize: zaya tokenize: text to ids and back, through the tokenizer files of a folder.
 #include "commands.h"
+#include "common.h"
 #include "opt.h"
 #include "zaya/zaya.h"
 
@@ -14,27 +15,6 @@ typedef struct Tokenize {
   const char *model;
   bool decode, json, no_bos, plain, skip_special;
 } Tokenize;
-
-static int fail(const zaya_error *err) {
-  fprintf(stderr, "zaya tokenize: %s\n", err->message);
-  return EXIT_FAILED;
-}
-
-static bool read_stdin(zaya_text *out) {
-  for (;;) {
-    if (out->cap - out->len < 65536) {
-      size_t cap = out->cap ? 2 * out->cap : 1 << 20;
-      char *data = realloc(out->data, cap);
-      if (!data) return false;
-      out->data = data;
-      out->cap = cap;
-    }
-    size_t n = fread(out->data + out->len, 1, out->cap - out->len - 1, stdin);
-    out->len += n;
-    out->data[out->len] = '\0';
-    if (n == 0) return !ferror(stdin);
-  }
-}
 
 // Ids between white space, commas or brackets; says what else it finds.
 static bool read_ids(const zaya_text *in, int32_t **ids, size_t *n) {
@@ -89,7 +69,7 @@ static int run_encode(const Tokenize *o, const zaya_tokenizer *tok, const zaya_t
   unsigned flags = o->no_bos ? 0 : ZAYA_ENCODE_TEMPLATE;
   int code = EXIT_OK;
   if (!zaya_tokenizer_encode_segments(tok, &segment, 1, flags, &ids, o->json ? &tokens : NULL, &err)) {
-    code = fail(&err);
+    code = fail("tokenize", &err);
   } else if (o->json) {
     code = print_tokens(tok, &tokens);
   } else {
@@ -111,7 +91,7 @@ static int run_decode(const Tokenize *o, const zaya_tokenizer *tok, const zaya_t
   if (!read_ids(in, &ids, &n))
     code = EXIT_FAILED;
   else if (!zaya_tokenizer_decode(tok, ids, n, flags, &text, &err))
-    code = fail(&err);
+    code = fail("tokenize", &err);
   else if (o->json)
     code = print_json(
         json_pack("{s:I, s:s#}", "count", (json_int_t)n, "text", text.data ? text.data : "", (int)text.len));
@@ -146,13 +126,13 @@ int cmd_tokenize(int argc, char **argv) {
   int n_args, code;
   if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
   if (!o.model) return opt_usage_error(&spec, "-m DIR is missing");
+  if (!find_model("tokenize", &o.model)) return EXIT_FAILED;
   zaya_error err = {0};
   zaya_tokenizer *tok = zaya_tokenizer_open(o.model, &err);
-  if (!tok) return fail(&err);
+  if (!tok) return fail("tokenize", &err);
   zaya_text in = {0};
-  if (!read_stdin(&in)) {
-    fprintf(stderr, "zaya tokenize: cannot read standard input\n");
-    code = EXIT_FAILED;
+  if (!read_input("-", &in, &err)) {
+    code = fail("tokenize", &err);
   } else {
     code = o.decode ? run_decode(&o, tok, &in) : run_encode(&o, tok, &in);
   }

@@ -68,7 +68,28 @@ bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
 bool stdout_is_terminal(void) { return isatty(STDOUT_FILENO); }
 
+bool stdin_is_terminal(void) { return isatty(STDIN_FILENO); }
+
+uint64_t fresh_seed(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  const uint64_t x = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + ((uint64_t)getpid() << 40);
+  return x >> 1 & 0x1fffffffffffff; // exact in every JSON reader
+}
+
 void print_notes(const char *command, const zaya_model *model) {
   for (size_t i = 0; zaya_model_note(model, i); i++)
     fprintf(stderr, "zaya %s: note: %s\n", command, zaya_model_note(model, i));
+}
+
+bool find_model(const char *command, const char **dir) {
+  static zaya_text found[2]; // a command names two models at most
+  zaya_text *hold = found[0].data ? &found[1] : &found[0];
+  zaya_error err = {0};
+  if (!zaya_resolve_model(*dir, hold, &err)) {
+    fail(command, &err);
+    return false;
+  }
+  *dir = hold->data;
+  return true;
 }

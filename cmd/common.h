@@ -13,5 +13,10 @@ bool read_input(const char *path, zaya_text *out, zaya_error *err);
 double now_seconds(void); // monotonic
 bool stderr_is_terminal(void);
 bool stdout_is_terminal(void);
+bool stdin_is_terminal(void);
+uint64_t fresh_seed(void); // one that no earlier run had
+// *dir, a folder or the name of a fetched model ("org/name"), becomes the folder (kept until the program
+// ends). False when there is none: told on stderr.
+bool find_model(const char *command, const char **dir);
 // Says on stderr what is odd about a bundle, one line each.
 void print_notes(const char *command, const zaya_model *model);

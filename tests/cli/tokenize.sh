@@ -3,17 +3,7 @@ set -euo pipefail
 zaya=$1 scratch=$3
 model=$(cd "$(dirname "$0")/../unit/data/tok" && pwd)
 
-is() { # WANT GOT
-  [ "$1" = "$2" ] || { echo "expected: $1"; echo "found:    $2"; exit 1; }
-}
-fails() { # CODE PART COMMAND...: that exit code, one line on stderr holding PART, nothing on stdout
-  local want=$1 part=$2 code=0 out
-  shift 2
-  out=$("$@" 2>"$scratch/stderr") || code=$?
-  [ $code -eq "$want" ] && [ -z "$out" ] && [ "$(wc -l <"$scratch/stderr")" -eq 1 ] &&
-    grep -qF -- "$part" "$scratch/stderr" ||
-    { echo "expected failure $want with '$part', got $code:"; cat "$scratch/stderr"; exit 1; }
-}
+source "$(dirname "$0")/helpers"
 
 is "2 299 304" "$(printf 'hello world' | "$zaya" tokenize -m "$model")"
 is "299 304" "$(printf 'hello world' | "$zaya" tokenize -m "$model" --no-bos)"

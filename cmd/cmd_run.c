@@ -1,0 +1,178 @@
+// zaya run: one prompt, one answer, streamed.
+#include "commands.h"
+#include "common.h"
+#include "opt.h"
+#include "prompt.h"
+#include "render.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct RunOptions {
+  PromptOptions prompt;
+  const char *reasoning;
+  int n, ctx, threads, think_budget;
+  double temp, top_p, min_p, repeat, presence, frequency;
+  int top_k;
+  uint64_t seed;
+  OptList stops;
+  bool exact, json;
+} RunOptions;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signum) {
+  (void)signum;
+  interrupted = 1;
+}
+
+// Ctrl-C ends the answer, not the program: what was counted is still told. A second one kills.
+static void catch_interrupt(void) {
+  struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+  sigaction(SIGINT, &action, NULL);
+}
+
+static bool on_event(void *user, const zaya_output_event *event) {
+  render_event(user, event);
+  return !interrupted;
+}
+
+// The bundle's own settings, changed by what the command line says.
+static bool read_sampling(const RunOptions *o, const OptSpec *spec, const char *dir, zaya_sampling *s,
+                          zaya_error *err) {
+  zaya_text ignored = {0};
+  if (!zaya_sampling_read(dir, s, &ignored, err)) return false;
+  if (ignored.len) fprintf(stderr, "zaya run: note: generation_config.json: ignored: %s\n", ignored.data);
+  zaya_text_free(&ignored);
+  if (opt_seen(spec, "temp")) s->temperature = o->temp;
+  if (opt_seen(spec, "top-k")) s->top_k = o->top_k;
+  if (opt_seen(spec, "top-p")) s->top_p = o->top_p;
+  if (opt_seen(spec, "min-p")) s->min_p = o->min_p;
+  if (opt_seen(spec, "repeat-penalty")) s->repetition_penalty = o->repeat;
+  if (opt_seen(spec, "presence-penalty")) s->presence_penalty = o->presence;
+  if (opt_seen(spec, "frequency-penalty")) s->frequency_penalty = o->frequency;
+  s->seed = opt_seen(spec, "seed") ? o->seed : fresh_seed();
+  return true;
+}
+
+// Room for prompt and answer: what --ctx says, else what is needed, at most what the model takes.
+static size_t context_for(const RunOptions *o, const zaya_model *m, size_t n_prompt) {
+  const size_t most = (size_t)zaya_model_get_info(m).max_position;
+  if (o->ctx) return (size_t)o->ctx;
+  const size_t need = n_prompt + (o->n ? (size_t)o->n : 4096);
+  return need < most ? need : most;
+}
+
+static void print_stats(const zaya_generate_result *r) {
+  const size_t fed = r->tokens ? r->tokens - 1 : 0; // the last token drawn is not computed with
+  fprintf(stderr, "prompt %zu tokens, %.1f tokens/s; answer %zu tokens, %.1f tokens/s", r->prompt_tokens,
+          r->prompt_seconds > 0 ? (double)r->prompt_tokens / r->prompt_seconds : 0, r->tokens,
+          r->seconds > 0 ? (double)fed / r->seconds : 0);
+  if (r->turn.thinking) fprintf(stderr, " (%zu thinking)", r->turn.thinking + r->turn.forced);
+  fprintf(stderr, "; %s\n", zaya_finish_name(r->finish));
+}
+
+static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, const zaya_tokenizer *tok,
+                     const Prompt *prompt, zaya_error *err) {
+  zaya_generate_params p = zaya_generate_params_default();
+  if (!read_sampling(o, spec, o->prompt.dir, &p.sampling, err)) return false;
+  p.max_tokens = (size_t)o->n;
+  p.stops = o->stops.items;
+  p.n_stops = o->stops.len;
+  p.output.plain = o->prompt.raw;
+  p.output.thinking = prompt->thinks;
+  p.output.tools = prompt->tools;
+  p.thinking.has_limit = opt_seen(spec, "think-budget");
+  p.thinking.limit = (size_t)o->think_budget;
+  zaya_session *s = zaya_session_new(m, context_for(o, m, prompt->ids.len), err);
+  if (!s) return false;
+  Render *r = render_new(o->json ? RENDER_JSON : RENDER_STREAM, o->reasoning, err);
+  zaya_generate_result result;
+  catch_interrupt();
+  bool ok = r && zaya_generate(s, tok, prompt->ids.data, prompt->ids.len, &p, on_event, r, &result, err);
+  render_end(r, ok ? &result : NULL, p.sampling.seed);
+  if (ok && !o->json && stderr_is_terminal()) print_stats(&result);
+  render_free(r);
+  zaya_session_free(s);
+  return ok;
+}
+
+static int run(const RunOptions *o, const OptSpec *spec) {
+  zaya_error err = {0};
+  Prompt prompt = {0};
+  const double start = now_seconds();
+  const zaya_model_params params = {.n_threads = o->threads, .exact = o->exact};
+  zaya_tokenizer *tok = zaya_tokenizer_open(o->prompt.dir, &err);
+  zaya_model *m = tok ? zaya_model_open(o->prompt.dir, &params, &err) : NULL;
+  if (m) print_notes("run", m);
+  if (m && !o->json && stderr_is_terminal()) {
+    const zaya_model_info i = zaya_model_get_info(m);
+    fprintf(stderr, "%s: %s, %.2f GB, %d threads, ready in %.2f s\n", o->prompt.dir, i.format,
+            (double)i.tensor_bytes * 1e-9, i.n_threads, now_seconds() - start);
+  }
+  bool ok = m && prompt_build(&o->prompt, tok, &prompt, &err) && generate(o, spec, m, tok, &prompt, &err);
+  prompt_free(&prompt);
+  zaya_model_close(m);
+  zaya_tokenizer_close(tok);
+  return ok ? EXIT_OK : fail("run", &err);
+}
+
+int cmd_run(int argc, char **argv) {
+  RunOptions o = {.reasoning = NULL};
+  Opt opts[] = {
+      OPTION_STRING("model", 'm', &o.prompt.dir, "DIR", "the bundle or checkpoint"),
+      OPTION_STRING("prompt", 'p', &o.prompt.text, "TEXT", "what to ask"),
+      OPTION_STRING("file", 'f', &o.prompt.file, "FILE", "what to ask, from a file (- for standard input)"),
+      OPTION_STRING("system", 0, &o.prompt.system, "TEXT", "a system message in front"),
+      OPTION_STRING("messages", 0, &o.prompt.messages, "FILE",
+                    "a whole conversation as OpenAI-style JSON messages"),
+      OPTION_STRING("tools", 0, &o.prompt.tools, "FILE", "tools the model may call, as OpenAI-style JSON"),
+      OPTION_ENUM("thinking", 0, &o.prompt.thinking, "on|off|auto",
+                  "think before answering (auto: the template's default)"),
+      OPTION_INT("think-budget", 0, &o.think_budget, "N", 0, 1e9, "at most N tokens of thinking"),
+      OPTION_ENUM("reasoning", 0, &o.reasoning, "show|hide|only",
+                  "print the thinking (default: show on a terminal,\nhide in a pipe)"),
+      OPTION_FLAG("raw", 0, &o.prompt.raw, "continue the text as it is: no chat format"),
+      OPTION_INT("max-tokens", 'n', &o.n, "N", 1, 1e9, "stop after N tokens"),
+      OPTION_INT("ctx", 0, &o.ctx, "N", 1, 1e9, "room for N tokens (default: prompt and answer)"),
+      OPTION_FLOAT("temp", 0, &o.temp, "T", 0, 100, "temperature; 0: always the likeliest token"),
+      OPTION_INT("top-k", 0, &o.top_k, "K", 0, 1e9, "draw from the K likeliest (0: all)"),
+      OPTION_FLOAT("top-p", 0, &o.top_p, "P", 0, 1, "draw from the likeliest that hold share P"),
+      OPTION_FLOAT("min-p", 0, &o.min_p, "P", 0, 1, "drop tokens below P times the likeliest"),
+      OPTION_FLOAT("repeat-penalty", 0, &o.repeat, "X", 0.01, 100,
+                   "penalty for tokens seen before (1: none)"),
+      OPTION_FLOAT("presence-penalty", 0, &o.presence, "X", -10, 10,
+                   "taken from the logit of tokens in the answer"),
+      OPTION_FLOAT("frequency-penalty", 0, &o.frequency, "X", -10, 10,
+                   "the same, times how often they are there"),
+      OPTION_U64("seed", 0, &o.seed, "N", "the same seed gives the same answer (default: a new one)"),
+      OPTION_LIST("stop", 0, &o.stops, "TEXT", "end before this text (may be given several times)"),
+      OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
+      OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
+      OPTION_FLAG("json", 0, &o.json, "one JSON object with text, reasoning, calls, counts and times"),
+      OPTION_END};
+  OptSpec spec = {
+      .command = "run",
+      .usage = "-m DIR [-p TEXT | -f FILE | --messages FILE] [options]",
+      .about = "Answers a prompt, streaming the text to standard output. Without -p, -f or --messages the\n"
+               "prompt is read from standard input. Sampling defaults come from the bundle.",
+      .examples = "  zaya run -m models/nano -p 'What is the capital of France?'\n"
+                  "  git diff | zaya run -m DIR --system 'Write a commit message.' --thinking off",
+      .opts = opts};
+  int n_args, code;
+  if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
+  if (!o.prompt.dir)
+    code = opt_usage_error(&spec, "which model? give -m DIR");
+  else if (!!o.prompt.text + !!o.prompt.file + !!o.prompt.messages > 1)
+    code = opt_usage_error(&spec, "give one of -p, -f and --messages");
+  else if (o.prompt.raw && (o.prompt.system || o.prompt.messages || o.prompt.tools || o.prompt.thinking))
+    code = opt_usage_error(&spec, "--raw knows no chat format: it goes with -p or -f only");
+  else if (!find_model("run", &o.prompt.dir))
+    code = EXIT_FAILED;
+  else
+    code = run(&o, &spec);
+  opt_free(&spec);
+  return code;
+}
