@@ -228,7 +228,7 @@ bool jscan_int(JScan *j, int64_t *out, zaya_error *err) {
 
 static bool word(JScan *j, const char *text) {
   size_t n = strlen(text);
-  if ((size_t)(j->end - j->p) < n || memcmp(j->p, text, n)) return false;
+  if ((size_t)(j->end - j->p) < n || memcmp(j->p, text, n) != 0) return false;
   j->p += n;
   j->fresh = false;
   return true;

@@ -160,7 +160,7 @@ static bool read_tokenizer_config(Tok *t, const char *path, const Buf *text, zay
     if (!ok) break;
     snprintf(name, sizeof name, "%.*s", (int)(key.len < 63 ? key.len : 63), key.s);
     ok = jscan_skip(&j, &span, err);
-    if (ok && strcmp(name, "added_tokens_decoder")) {
+    if (ok && strcmp(name, "added_tokens_decoder") != 0) {
       json_t *v = parts_json(path, name, span, err);
       ok = v && json_object_set_new(kept, name, v) == 0;
     }

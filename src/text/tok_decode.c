@@ -14,7 +14,7 @@ static int hex_value(char c) {
 
 // "<0xNN>": the byte; -1 for any other text.
 static int byte_of(const char *s, size_t n) {
-  if (n != 6 || memcmp(s, "<0x", 3) || s[5] != '>') return -1;
+  if (n != 6 || memcmp(s, "<0x", 3) != 0 || s[5] != '>') return -1;
   int high = hex_value(s[3]), low = hex_value(s[4]);
   return high < 0 || low < 0 ? -1 : high << 4 | low;
 }

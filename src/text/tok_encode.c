@@ -283,7 +283,7 @@ bool tok_encode_segments(const Tok *t, const TokSegment *segments, size_t n, uns
                          zaya_tokens *tokens, zaya_error *err) {
   Enc e = {.t = t, .segments = segments, .n_segments = n, .ids = ids, .tokens = tokens};
   Made valid = {0};
-  Part p;
+  Part p = {0};
   size_t n_ids = ids ? ids->len : 0, n_tokens = tokens ? tokens->len : 0;
   bool ok = join(&e, &p, err);
   e.track = tokens || (e.any_plain && e.any_control);

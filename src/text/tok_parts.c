@@ -75,7 +75,7 @@ static bool replace_one(const TokReplace *r, const char *s, size_t n, size_t lim
   limit += out->len;
   while (s < end) {
     const char *at = memchr(s, r->from.data[0], (size_t)(end - s));
-    while (at && ((size_t)(end - at) < r->from.len || memcmp(at, r->from.data, r->from.len)))
+    while (at && ((size_t)(end - at) < r->from.len || memcmp(at, r->from.data, r->from.len) != 0))
       at = memchr(at + 1, r->from.data[0], (size_t)(end - at - 1));
     size_t plain = (size_t)((at ? at : end) - s);
     if (!buf_add(out, s, plain, err)) return false;
@@ -112,14 +112,14 @@ bool parts_normalizer(Tok *t, const json_t *j, zaya_error *err) {
   const char *type = type_of(t, "normalizer", j, err);
   if (!type) return false;
   if (!strcmp(type, "Replace")) return add_replace(t, "normalizer", j, &t->normalizer, err);
-  if (strcmp(type, "Sequence")) return refuse(t, err, "normalizer", type);
+  if (strcmp(type, "Sequence") != 0) return refuse(t, err, "normalizer", type);
   const json_t *list = json_object_get(j, "normalizers");
   if (!json_is_array(list))
     return err_set(err, ZAYA_E_FORMAT, "%s: normalizer.normalizers: expected an array", t->name);
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *item = json_array_get(list, i);
     if (!(type = type_of(t, "normalizer", item, err))) return false;
-    if (strcmp(type, "Replace")) return refuse(t, err, "normalizer", type);
+    if (strcmp(type, "Replace") != 0) return refuse(t, err, "normalizer", type);
     if (!add_replace(t, "normalizer", item, &t->normalizer, err)) return false;
   }
   return true;
@@ -129,9 +129,9 @@ bool parts_pre_tokenizer(Tok *t, const json_t *j, zaya_error *err) {
   if (json_is_null(j)) return true;
   const char *part = "pre_tokenizer", *type = type_of(t, part, j, err);
   if (!type) return false;
-  if (strcmp(type, "Split")) return refuse(t, err, part, type);
+  if (strcmp(type, "Split") != 0) return refuse(t, err, part, type);
   const char *behavior = json_string_value(json_object_get(j, "behavior"));
-  if (!behavior || strcmp(behavior, "MergedWithPrevious"))
+  if (!behavior || strcmp(behavior, "MergedWithPrevious") != 0)
     return refuse(t, err, part, behavior ? behavior : "a Split without \"behavior\"");
   if (json_is_true(json_object_get(j, "invert"))) return refuse(t, err, part, "\"invert\"");
   return get_pattern(t, part, j, &t->split, err);
@@ -160,7 +160,7 @@ bool parts_post_processor(Tok *t, const json_t *j, zaya_error *err) {
   if (json_is_null(j)) return true;
   const char *part = "post_processor", *type = type_of(t, part, j, err);
   if (!type) return false;
-  if (strcmp(type, "TemplateProcessing")) return refuse(t, err, part, type);
+  if (strcmp(type, "TemplateProcessing") != 0) return refuse(t, err, part, type);
   const json_t *single = json_object_get(j, "single"), *specials = json_object_get(j, "special_tokens");
   bool behind = false;
   for (size_t i = 0; i < json_array_size(single); i++) {
