@@ -188,8 +188,9 @@ GramExpr gram_repeat(GramBuilder *b, GramExpr x, uint32_t min, uint32_t max) {
   const GramX *k = &b->x[x];
   GramX r = {.kind = GRAM_X_REPEAT, .off = x, .min = min, .max = max, .depth = k->depth + 1, .size = 2};
   r.loops = k->loops || max == GRAM_INF;
-  if (gram_unrolls(min, max, k->size))
-    r.size = (max == GRAM_INF ? min + 1 : max) * (k->size + 1);
+  uint32_t copies = max == GRAM_INF ? min + 1 : max;
+  if (gram_unrolls(min, max))
+    r.size = copies * (gram_copies(min, max, k->size) ? k->size + 1 : 2);
   else
     r.loops = true;
   return add(b, r);

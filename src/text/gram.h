@@ -145,8 +145,11 @@ struct GramBuilder {
   uint32_t n_defs, cap_defs;
 };
 
-// Whether x{min,max} is written out (else counted), given the copies and the size of x.
-static inline bool gram_unrolls(uint32_t min, uint32_t max, uint32_t size) {
-  uint32_t copies = max == GRAM_INF ? min + 1 : max;
-  return copies <= 16 && (uint64_t)copies * size <= 512;
+// Whether x{min,max} is written out, copy by copy (else its rounds are counted).
+static inline bool gram_unrolls(uint32_t min, uint32_t max) {
+  return (max == GRAM_INF ? min + 1 : max) <= 16;
+}
+// Whether a copy is the code of x (else a call of it).
+static inline bool gram_copies(uint32_t min, uint32_t max, uint32_t size) {
+  return (uint64_t)(max == GRAM_INF ? min + 1 : max) * size <= 512;
 }

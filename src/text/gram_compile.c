@@ -218,28 +218,34 @@ static uint32_t put_rule(Compiler *c, GramExpr body) {
   return g->n_rules++;
 }
 
+// A copy of a repeated expression: its code, or a call of the rule that holds it.
+static uint32_t emit_copy(Compiler *c, GramExpr body, uint32_t rule, uint32_t next) {
+  return rule == NONE ? emit(c, body, next) : put_node(c, GRAM_CALL, next, rule);
+}
+
+static uint32_t emit_counted(Compiler *c, const GramX *x, uint32_t next) {
+  Gram *g = c->g;
+  uint32_t body = put_rule(c, x->off);
+  void *p = g->loops;
+  bool ok = grow(c, &p, &c->cap_loops, g->n_loops, sizeof *g->loops);
+  g->loops = p;
+  if (!ok || c->failed) return 0;
+  g->loops[g->n_loops] = (GramLoop){.body = body, .min = x->min, .max = x->max};
+  return put_node(c, GRAM_LOOP, next, g->n_loops++);
+}
+
 static uint32_t emit_repeat(Compiler *c, const GramX *x, uint32_t next) {
-  uint32_t size = c->b->x[x->off].size;
-  if (!gram_unrolls(x->min, x->max, size)) {
-    Gram *g = c->g;
-    uint32_t body = put_rule(c, x->off);
-    void *p = g->loops;
-    bool ok = grow(c, &p, &c->cap_loops, g->n_loops, sizeof *g->loops);
-    g->loops = p;
-    if (!ok || c->failed) return 0;
-    g->loops[g->n_loops] = (GramLoop){.body = body, .min = x->min, .max = x->max};
-    return put_node(c, GRAM_LOOP, next, g->n_loops++);
-  }
-  uint32_t pc = next;
+  if (!gram_unrolls(x->min, x->max)) return emit_counted(c, x, next);
+  uint32_t rule = gram_copies(x->min, x->max, c->b->x[x->off].size) ? NONE : put_rule(c, x->off), pc = next;
   if (x->max == GRAM_INF) {
     pc = put_node(c, GRAM_SPLIT, 0, next);
-    uint32_t body = emit(c, x->off, pc);
+    uint32_t body = emit_copy(c, x->off, rule, pc);
     if (!c->failed) c->g->nodes[pc].next = body;
   } else {
     for (uint32_t i = x->min; i < x->max && !c->failed; i++)
-      pc = put_node(c, GRAM_SPLIT, emit(c, x->off, pc), next);
+      pc = put_node(c, GRAM_SPLIT, emit_copy(c, x->off, rule, pc), next);
   }
-  for (uint32_t i = 0; i < x->min && !c->failed; i++) pc = emit(c, x->off, pc);
+  for (uint32_t i = 0; i < x->min && !c->failed; i++) pc = emit_copy(c, x->off, rule, pc);
   return pc;
 }
 
@@ -266,7 +272,7 @@ static uint32_t inline_expr(Compiler *c, GramExpr e, int nest) {
   if (x->size > INLINE_SIZE) return INLINE_NO;
   switch ((GramKind)x->kind) {
   case GRAM_X_REPEAT:
-    if (!gram_unrolls(x->min, x->max, c->b->x[x->off].size)) return INLINE_NO;
+    if (!gram_unrolls(x->min, x->max) || !gram_copies(x->min, x->max, c->b->x[x->off].size)) return INLINE_NO;
     sum = (inline_expr(c, x->off, nest) + 1) * (x->max == GRAM_INF ? x->min + 1 : x->max); // at most 256 * 16
     if (x->max == GRAM_INF) sum += INLINE_LOOP;
     return sum > INLINE_SIZE ? INLINE_NO : sum;
@@ -464,7 +470,7 @@ static bool check_loops(Compiler *c) {
     if (l->max != GRAM_INF)
       return err_set(c->err, ZAYA_E_LIMIT,
                      "a repetition {%u,%u} of something that may be empty: too many ways to match; "
-                     "at most 16 rounds of a short one",
+                     "at most 16 rounds are possible",
                      l->min, l->max);
     l->min = 0;
   }
