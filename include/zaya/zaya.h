@@ -285,6 +285,8 @@ typedef struct zaya_model_info {
   uint64_t n_params;        // all parameters
   uint64_t n_params_active; // parameters that one token uses, without the embedding
   uint64_t tensor_bytes;    // bytes of tensors in the folder
+  uint64_t token_bytes;     // bytes of weights that one generated token reads, output head included
+  uint64_t token_ops;       // operations of one prompt token (a multiply-add is two), without head and attention
   int n_threads;            // threads in use
   const char *kernels;      // the processor rung in use: "avx512", "avx2", "neon", "scalar". The environment
                             // variable ZAYA_CPU, read when a model is opened, asks for another one
@@ -336,6 +338,19 @@ ZAYA_API void zaya_session_trace(zaya_session *session, zaya_trace_fn fn, void *
 // Hands the present state out: layers.i.conv_state [2, C] (older first), layers.i.prev_hs [H].
 ZAYA_API void zaya_session_trace_state(zaya_session *session, zaya_trace_fn fn, void *user);
 
+// One of several sequences that zaya_feed_many takes on together; fields as in zaya_session_feed.
+typedef struct zaya_feed {
+  zaya_session *session;
+  const int32_t *ids;
+  size_t n;
+  zaya_logits_mode mode;
+  float *logits;
+} zaya_feed;
+
+// Feeds several sessions of one model at once: layers read their weights once for all. Every session gets
+// the bits it would get alone. On failure some sessions may have moved on; their lengths tell.
+ZAYA_API bool zaya_feed_many(zaya_feed *feeds, size_t n_feeds, zaya_error *err);
+
 ZAYA_API void zaya_session_reset(zaya_session *session);
 ZAYA_API zaya_session *zaya_session_clone(const zaya_session *session, zaya_error *err);
 // A checkpoint remembers the length and the CCA state there; rewinding to it is exact as long as the
@@ -347,6 +362,47 @@ ZAYA_API bool zaya_session_rewind(zaya_session *session, const zaya_checkpoint *
 // another shape. A loaded session continues bitwise as the saved one would have.
 ZAYA_API bool zaya_session_save(const zaya_session *session, zaya_text *out, zaya_error *err);
 ZAYA_API bool zaya_session_load(zaya_session *session, const void *data, size_t len, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
+// Measuring: where time goes, and what the machine could do
+// ---------------------------------------------------------------------------------------------
+
+#define ZAYA_PART_LIST(X)                                                                                    \
+  X(PROJECTIONS, "projections") /* q, k, v and o */                                                          \
+  X(CONV, "convolutions")       /* with norms and rotation of heads, and the state */                        \
+  X(ATTENTION, "attention")                                                                                  \
+  X(ROUTER, "router")                                                                                        \
+  X(EXPERTS, "experts")                                                                                      \
+  X(HEAD, "output head")                                                                                     \
+  X(STREAM, "embedding, residual stream")
+
+typedef enum zaya_part {
+#define ZAYA_PART_ENUM(name, text) ZAYA_PART_##name,
+  ZAYA_PART_LIST(ZAYA_PART_ENUM)
+#undef ZAYA_PART_ENUM
+      ZAYA_PARTS
+} zaya_part;
+
+typedef struct zaya_profile {
+  double seconds[ZAYA_PARTS]; // of wall time
+  uint64_t bytes[ZAYA_PARTS]; // of weights and KV that had to be read
+  uint64_t steps, tokens;
+} zaya_profile;
+
+ZAYA_API const char *zaya_part_name(zaya_part part);
+// Switches the profile of a model on or off; switching it on clears it.
+ZAYA_API void zaya_model_profile(zaya_model *model, bool on);
+ZAYA_API zaya_profile zaya_model_get_profile(const zaya_model *model);
+
+// The limits of the machine with the threads and the kernels of a model.
+typedef struct zaya_limits {
+  double read_bytes;  // bytes a second, reading a buffer larger than the caches
+  double int8_ops;    // operations a second of the instructions that multiply codes
+  double float32_ops; // operations a second, fused multiply-add
+} zaya_limits;
+
+// Takes about `seconds`, and 1 GiB of memory. The best of several rounds: what else runs counts as noise.
+ZAYA_API bool zaya_model_limits(zaya_model *model, double seconds, zaya_limits *out, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
 // Output: what a model writes, split while it is written into reasoning, content and tool calls
@@ -717,46 +773,6 @@ typedef struct zaya_synth_result {
 // stay sane and routes spread; what such a model says is noise. `params`, `result` may be NULL.
 ZAYA_API bool zaya_synth(const char *out, const zaya_synth_params *params, zaya_synth_result *result,
                          zaya_error *err);
-
-// ---------------------------------------------------------------------------------------------
-// Verify: everything that can be checked of a bundle, and, with its source, that it is what was made
-// ---------------------------------------------------------------------------------------------
-
-typedef enum zaya_check_status { ZAYA_CHECK_PASS, ZAYA_CHECK_FAIL, ZAYA_CHECK_SKIP } zaya_check_status;
-
-typedef struct zaya_check {
-  const char *name;  // "missing-keys"
-  const char *about; // what holds when it passes
-  zaya_check_status status;
-  char *detail; // what failed and how many more, why it was skipped, or what was found; may be empty
-} zaya_check;
-
-typedef struct zaya_verify_class { // tensors of one kind against the source
-  const char *name;                // "attention", "experts", ...
-  uint64_t tensors;
-  double max_error, rms_error;
-  double relative_error; // root of the errors' squares over the weights' squares
-} zaya_verify_class;
-
-typedef struct zaya_verification {
-  zaya_check *checks;
-  size_t n_checks, n_passed, n_failed, n_skipped;
-  zaya_verify_class classes[8]; // with a source
-  size_t n_classes;
-} zaya_verification;
-
-typedef struct zaya_verify_params {
-  const char *source; // the checkpoint that the bundle was made from; NULL: none
-  bool hash;          // compare with SHA256SUMS, or write it when there is none and nothing failed
-  int n_threads;      // 0: one per available core
-  bool (*progress)(void *user, uint64_t done, uint64_t total, const char *check); // false stops
-  void *user;
-} zaya_verify_params;
-
-// Runs every check. NULL only when the checks could not be run (no such folder, memory): a bundle that
-// fails them gives a report. `params` may be NULL.
-ZAYA_API zaya_verification *zaya_verify(const char *dir, const zaya_verify_params *params, zaya_error *err);
-ZAYA_API void zaya_verification_free(zaya_verification *report);
 
 #ifdef __cplusplus
 }

@@ -1,14 +1,71 @@
 // model: zaya_model_*: a folder opened, bound and ready to compute.
 #include "api/handles.h"
-#include "api/info.h"
+#include "format/arch.h"
 
 #include <stdlib.h>
 
-static void fill_info(zaya_model *m) {
-  m->info = info_of(m->bundle);
-  m->info.format = mat_describe(&m->weights.layers[1].moe.gate[0], m->format, sizeof m->format);
-  m->info.n_threads = pool_threads(m->pool);
-  m->info.kernels = m->forward.linear.kern->name;
+// Parameters in all, and those one token uses: one expert of each layer and no embedding.
+static bool count_params(const Config *c, zaya_model_info *info, zaya_error *err) {
+  ArchList list = {0};
+  if (!arch_list(c, EXPERTS_SWITCH, &list, err)) return false;
+  for (size_t i = 0; i < list.len; i++) {
+    const ArchTensor *t = &list.items[i];
+    uint64_t n = 1;
+    for (int d = 0; d < t->ndim; d++) n *= t->shape[d];
+    info->n_params += n;
+    if (t->klass == ARCH_EXPERT) n /= (uint64_t)c->n_experts;
+    if (t->klass != ARCH_EMBED) info->n_params_active += n;
+  }
+  arch_free(&list);
+  return true;
+}
+
+static uint64_t attn_bytes(const AttnWeights *a) {
+  return mat_bytes(&a->linear_q) + mat_bytes(&a->linear_k) + mat_bytes(&a->val_proj1) +
+         mat_bytes(&a->val_proj2) + mat_bytes(&a->o_proj) + mat_bytes(&a->conv1);
+}
+
+static uint64_t moe_bytes(const MoeWeights *w) {
+  return mat_bytes(&w->down) + mat_bytes(&w->mlp0) + mat_bytes(&w->mlp2) + mat_bytes(&w->mlp4) +
+         mat_bytes(&w->gate[0]) + mat_bytes(&w->up[0]) + mat_bytes(&w->out[0]);
+}
+
+// What one token costs: bytes read when it is generated, operations when it is read.
+static void count_work(const Weights *w, zaya_model_info *info) {
+  const Config *c = w->config;
+  const uint64_t H = (uint64_t)c->hidden, P = (uint64_t)c->router, D = (uint64_t)c->head_dim;
+  const uint64_t Q = (uint64_t)c->n_q * D, K = (uint64_t)c->n_kv * D;
+  info->token_bytes = mat_bytes(&w->head);
+  for (int i = 0; i < c->n_layers; i++)
+    info->token_bytes += i % 2 ? moe_bytes(&w->layers[i].moe) : attn_bytes(&w->layers[i].attn);
+  const uint64_t attn = H * (Q + 2 * K) + Q * H + (Q + K) * 2 * D;
+  const uint64_t moe = 3 * H * (uint64_t)c->expert + H * P + 2 * P * P + P * ((uint64_t)c->n_experts + 1);
+  info->token_ops = 2 * (attn + moe) * (uint64_t)(c->n_layers / 2);
+}
+
+static bool fill_info(zaya_model *m, zaya_error *err) {
+  const Config *c = m->weights.config;
+  m->info = (zaya_model_info){
+      .layout = bundle_layout_name(m->bundle),
+      .format = mat_describe(&m->weights.layers[1].moe.gate[0], m->format, sizeof m->format),
+      .n_layers = c->n_layers,
+      .hidden_size = c->hidden,
+      .n_heads = c->n_q,
+      .n_kv_heads = c->n_kv,
+      .head_dim = c->head_dim,
+      .rotary_dim = c->rotary_dim,
+      .expert_width = c->expert,
+      .n_experts = c->n_experts,
+      .router_width = c->router,
+      .vocab_size = c->vocab,
+      .max_position = c->max_position,
+      .n_threads = pool_threads(m->pool),
+      .kernels = m->forward.linear.kern->name,
+  };
+  for (size_t i = 0; i < bundle_count(m->bundle); i++)
+    m->info.tensor_bytes += bundle_at(m->bundle, i)->nbytes;
+  count_work(&m->weights, &m->info);
+  return count_params(c, &m->info, err);
 }
 
 // The fastest kernels, or the rung that the environment variable ZAYA_CPU names.
@@ -30,10 +87,9 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
   m->bundle = kern ? bundle_open(dir, err) : NULL;
   m->pool = m->bundle ? pool_new(params ? params->n_threads : 0, err) : NULL;
   if (m->pool && weights_bind(&m->weights, m->bundle, err) &&
-      forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err)) {
-    fill_info(m);
+      forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err) &&
+      fill_info(m, err))
     return m;
-  }
   zaya_model_close(m);
   return NULL;
 }

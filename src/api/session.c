@@ -77,6 +77,60 @@ bool zaya_session_feed(zaya_session *s, const int32_t *ids, size_t n, zaya_logit
   return ok;
 }
 
+// The next step of several feeds: each gets an even share of what a step takes. at[k]: fed so far.
+static size_t plan_step(const zaya_feed *feeds, size_t n_feeds, const size_t *at, Span *spans) {
+  size_t unfinished = 0, n_spans = 0, room = FORWARD_MAX_TOKENS;
+  for (size_t k = 0; k < n_feeds; k++) unfinished += at[k] < feeds[k].n;
+  for (size_t k = 0; k < n_feeds && room; k++) {
+    const zaya_feed *f = &feeds[k];
+    const size_t V = (size_t)f->session->model->weights.config->vocab;
+    const size_t left = f->n - at[k];
+    if (left == 0) continue;
+    const size_t share = room > unfinished ? room / unfinished : 1, n = left < share ? left : share;
+    spans[n_spans] = (Span){.state = f->session->state,
+                            .ids = f->ids + at[k],
+                            .n = n,
+                            .n_logits = rows_wanted(f->mode, at[k], n, f->n)};
+    spans[n_spans++].logits = f->mode == ZAYA_LOGITS_ALL ? f->logits + at[k] * V : f->logits;
+    room -= n;
+    unfinished--;
+  }
+  return n_spans;
+}
+
+bool zaya_feed_many(zaya_feed *feeds, size_t n_feeds, zaya_error *err) {
+  if (n_feeds == 0) return true;
+  zaya_model *m = feeds[0].session->model;
+  Span *spans = calloc(n_feeds, sizeof *spans);
+  size_t *at = calloc(n_feeds, sizeof *at), left = 0;
+  bool ok = spans && at;
+  if (!ok) err_memory(err, n_feeds * sizeof *spans, "a batch");
+  for (size_t k = 0; ok && k < n_feeds; k++)
+    for (size_t i = 0; i < k; i++)
+      if (feeds[i].session == feeds[k].session)
+        ok = err_set(err, ZAYA_E_INVALID, "a session is twice in one batch");
+  pthread_mutex_lock(&m->lock);
+  for (size_t k = 0; ok && k < n_feeds; k++) {
+    left += feeds[k].n;
+    if (feeds[k].session->model != m)
+      ok = err_set(err, ZAYA_E_INVALID, "a batch of sessions of different models");
+    ok = ok && check_feed(feeds[k].session, feeds[k].ids, feeds[k].n, err);
+  }
+  while (ok && left) {
+    const size_t n = plan_step(feeds, n_feeds, at, spans);
+    ok = forward_step(&m->forward, spans, n, (Trace){0}, err);
+    for (size_t i = 0, k = 0; ok && i < n; i++) {
+      while (feeds[k].session->state != spans[i].state) k++;
+      at[k] += spans[i].n;
+      left -= spans[i].n;
+    }
+  }
+  pthread_mutex_unlock(&m->lock);
+  free(spans);
+  free(at);
+  return ok;
+}
+
 void zaya_session_trace(zaya_session *s, zaya_trace_fn fn, void *user) {
   s->trace = (Trace){.fn = fn, .user = user};
 }

@@ -539,6 +539,49 @@ static void avx2_to_f16(const float *x, uint16_t *y, size_t n) {
   for (; i < n; i++) y[i] = _cvtss_sh(fminf(fmaxf(x[i], -65504.0f), 65504.0f), _MM_FROUND_TO_NEAREST_INT);
 }
 
+// --- limits --------------------------------------------------------------------------------------
+
+static uint64_t avx2_read(const uint8_t *p, size_t n) {
+  __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                    _mm256_setzero_si256()};
+  for (size_t i = 0; i < n / 4; i += 32)
+#pragma GCC unroll 4
+    for (size_t s = 0; s < 4; s++) sum[s] = _mm256_add_epi64(sum[s], load_bytes(p + s * (n / 4) + i));
+  const __m256i all = _mm256_add_epi64(_mm256_add_epi64(sum[0], sum[1]), _mm256_add_epi64(sum[2], sum[3]));
+  return (uint64_t)_mm256_extract_epi64(all, 0) + (uint64_t)_mm256_extract_epi64(all, 1) +
+         (uint64_t)_mm256_extract_epi64(all, 2) + (uint64_t)_mm256_extract_epi64(all, 3);
+}
+
+// Products of bytes and their sums in 16 bits, as the kernels for 4-bit codes multiply.
+static float avx2_peak_int8(size_t rounds) {
+  __m256i acc[8], x = _mm256_set1_epi8(3);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) acc[i] = _mm256_set1_epi16((short)i);
+  for (size_t r = 0; r < rounds * (KERN_PEAK_OPS / 64 / 8); r++)
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+      acc[i] = _mm256_add_epi16(acc[i], _mm256_maddubs_epi16(x, x));
+      __asm__ volatile("" : "+x"(x));
+    }
+#pragma GCC unroll 8
+  for (int i = 1; i < 8; i++) acc[0] = _mm256_add_epi16(acc[0], acc[i]);
+  return (float)sum_i32(acc[0]);
+}
+
+static float avx2_peak_f32(size_t rounds) {
+  __m256 acc[8], x = _mm256_set1_ps(0.5f);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) acc[i] = _mm256_set1_ps((float)i);
+  for (size_t r = 0; r < rounds * (KERN_PEAK_OPS / 16 / 8); r++) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) acc[i] = _mm256_fmadd_ps(acc[i], x, x);
+    __asm__ volatile("" : "+x"(x));
+  }
+#pragma GCC unroll 8
+  for (int i = 1; i < 8; i++) acc[0] = _mm256_add_ps(acc[0], acc[i]);
+  return add_lanes((Lanes){acc[0], _mm256_setzero_ps()});
+}
+
 const Kern kern_avx2 = {
     .name = "avx2",
     .few_tokens = 4,
@@ -554,6 +597,9 @@ const Kern kern_avx2 = {
     .silu_mul = avx2_silu_mul,
     .attend = avx2_attend,
     .to_f16 = avx2_to_f16,
+    .read = avx2_read,
+    .peak_int8 = avx2_peak_int8,
+    .peak_f32 = avx2_peak_f32,
 };
 #else
 typedef int kern_avx2_is_for_x86_64;

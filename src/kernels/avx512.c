@@ -251,7 +251,6 @@ INLINE void row_q8(const int NT, const uint8_t *codes, const uint8_t *scales, co
       const uint8_t *p = codes + g * 32 + 64 * k;
       const __mmask16 m = left > 2 * k ? first_lanes(8 * (left - 2 * k)) : 0;
       v[k] = left >= 16 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(m, p);
-      _mm_prefetch((const char *)p + 4096, _MM_HINT_T0);
     }
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
 #pragma GCC unroll 4
@@ -572,6 +571,47 @@ static void avx512_to_f16(const float *x, uint16_t *y, size_t n) {
   }
 }
 
+// --- limits --------------------------------------------------------------------------------------
+
+static uint64_t avx512_read(const uint8_t *p, size_t n) {
+  __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                    _mm512_setzero_si512()};
+  for (size_t i = 0; i < n / 4; i += 64)
+#pragma GCC unroll 4
+    for (size_t s = 0; s < 4; s++) sum[s] = _mm512_add_epi64(sum[s], _mm512_loadu_si512(p + s * (n / 4) + i));
+  return (uint64_t)_mm512_reduce_add_epi64(
+      _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3])));
+}
+
+// 16 chains, more than the latency needs; the barrier keeps each product.
+static float avx512_peak_int8(size_t rounds) {
+  __m512i acc[16], x = _mm512_set1_epi8(3);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) acc[i] = _mm512_set1_epi32(i); // no two chains alike
+  for (size_t r = 0; r < rounds * (KERN_PEAK_OPS / 128 / 16); r++) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) acc[i] = _mm512_dpbusd_epi32(acc[i], x, x);
+    __asm__ volatile("" : "+v"(x));
+  }
+#pragma GCC unroll 16
+  for (int i = 1; i < 16; i++) acc[0] = _mm512_add_epi32(acc[0], acc[i]);
+  return (float)_mm512_reduce_add_epi32(acc[0]);
+}
+
+static float avx512_peak_f32(size_t rounds) {
+  __m512 acc[16], x = _mm512_set1_ps(0.5f);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++) acc[i] = _mm512_set1_ps((float)i);
+  for (size_t r = 0; r < rounds * (KERN_PEAK_OPS / 32 / 16); r++) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) acc[i] = _mm512_fmadd_ps(acc[i], x, x);
+    __asm__ volatile("" : "+v"(x));
+  }
+#pragma GCC unroll 16
+  for (int i = 1; i < 16; i++) acc[0] = _mm512_add_ps(acc[0], acc[i]);
+  return add_lanes(acc[0]);
+}
+
 const Kern kern_avx512 = {
     .name = "avx512",
     .few_tokens = 6,
@@ -587,6 +627,9 @@ const Kern kern_avx512 = {
     .silu_mul = avx512_silu_mul,
     .attend = avx512_attend,
     .to_f16 = avx512_to_f16,
+    .read = avx512_read,
+    .peak_int8 = avx512_peak_int8,
+    .peak_f32 = avx512_peak_f32,
 };
 #else
 typedef int kern_avx512_is_for_x86_64;

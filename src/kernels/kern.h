@@ -103,7 +103,15 @@ typedef struct Kern {
   void (*attend)(const KernAttend *a);
   // float32 to float16, to nearest even; what is larger than 65504 becomes 65504
   void (*to_f16)(const float *x, uint16_t *y, size_t n);
+  // What the machine can do, for `zaya bench`: reading n bytes (a multiple of 1024) as four streams; and
+  // KERN_PEAK_OPS * rounds operations (a multiply-add is two) on registers alone, with the instructions
+  // that this rung's kernels multiply by. The results only keep the work from being left out.
+  uint64_t (*read)(const uint8_t *p, size_t n);
+  float (*peak_int8)(size_t rounds);
+  float (*peak_f32)(size_t rounds);
 } Kern;
+
+enum { KERN_PEAK_OPS = 8192 };
 
 extern const Kern kern_scalar;
 #if defined(__x86_64__)

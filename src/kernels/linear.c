@@ -72,7 +72,8 @@ void linear_rows_exact(const Linear *l, const Mat *w, size_t first, size_t n_row
 static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n_rows, const KernActs *x,
                            size_t n, float *y, size_t y_stride, int thread) {
   const Kern *k = l->kern;
-  if (is_direct(w) && n <= k->few_tokens) {
+  // 8-bit codes are bytes already: nothing would be gained by unpacking them.
+  if (is_direct(w) && (n <= k->few_tokens || w->bits == 8)) {
     const KernRows rows = kern_rows(w, first, n_rows);
     (w->bits == 4 ? k->rows_q4 : k->rows_q8)(&rows, x, 0, n, y, y_stride);
     return;

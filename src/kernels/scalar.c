@@ -200,6 +200,40 @@ static void scalar_to_f16(const float *x, uint16_t *y, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] = dtype_f32_to_f16(fminf(fmaxf(x[i], -65504.0f), 65504.0f));
 }
 
+// --- limits --------------------------------------------------------------------------------------
+
+static uint64_t scalar_read(const uint8_t *p, size_t n) {
+  uint64_t sum = 0, v[4];
+  for (size_t i = 0; i < n / 4; i += 8)
+    for (size_t s = 0; s < 4; s++) {
+      memcpy(&v[s], p + s * (n / 4) + i, 8);
+      sum += v[s];
+    }
+  return sum;
+}
+
+static float scalar_peak_int8(size_t rounds) {
+  uint8_t a[64];
+  int8_t b[64];
+  int32_t acc[16] = {0};
+  for (int i = 0; i < 64; i++) a[i] = (uint8_t)i, b[i] = (int8_t)(i - 32);
+  for (size_t r = 0; r < rounds; r++)
+    for (int k = 0; k < KERN_PEAK_OPS / 128; k++) {
+      for (int i = 0; i < 64; i++) acc[i / 4] += a[i] * b[i];
+      a[k] ^= 1;
+    }
+  return (float)acc[3];
+}
+
+static float scalar_peak_f32(size_t rounds) {
+  float acc[16] = {0}, a[16];
+  for (int i = 0; i < 16; i++) a[i] = (float)i;
+  for (size_t r = 0; r < rounds; r++)
+    for (int k = 0; k < KERN_PEAK_OPS / 32; k++)
+      for (int i = 0; i < 16; i++) acc[i] = acc[i] * 0.5f + a[i];
+  return add_lanes(acc);
+}
+
 const Kern kern_scalar = {
     .name = "scalar",
     .few_tokens = 4,
@@ -215,4 +249,7 @@ const Kern kern_scalar = {
     .silu_mul = scalar_silu_mul,
     .attend = scalar_attend,
     .to_f16 = scalar_to_f16,
+    .read = scalar_read,
+    .peak_int8 = scalar_peak_int8,
+    .peak_f32 = scalar_peak_f32,
 };

@@ -28,6 +28,12 @@ size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
   return (size_t)threads * (exact ? len : (blocks_of(len) + 1) * partial_floats(c));
 }
 
+size_t attend_bytes(const Forward *f, const Step *step) {
+  size_t positions = 0;
+  for (size_t k = 0; k < step->n_spans; k++) positions += step->spans[k].state->len + step->spans[k].n;
+  return positions * 2 * (size_t)(f->w->config->n_kv * f->w->config->head_dim) * (f->exact ? 4 : 2);
+}
+
 // --- exact ---------------------------------------------------------------------------------------
 
 // One query head of one token over positions 0 .. pos.

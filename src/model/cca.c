@@ -146,10 +146,16 @@ void cca_forward(Forward *f, int layer, const Step *step) {
                               {&w->val_proj1, f->n, f->v, H, K},
                               {&w->val_proj2, f->n_before, f->v + K / 2, H, K}};
   linear_run(&f->linear, parts, sizeof parts / sizeof *parts, T);
+  profile_mark(&f->profile, ZAYA_PART_PROJECTIONS,
+               mat_bytes(&w->linear_q) + mat_bytes(&w->linear_k) + mat_bytes(&w->val_proj1) +
+                   mat_bytes(&w->val_proj2));
   forward_rows(f, T, fill_taps, &job);
   pool_run(f->linear.pool, grouped_share, &job);
   forward_rows(f, T, finish_tokens, &job);
+  profile_mark(&f->profile, ZAYA_PART_CONV, mat_bytes(&w->conv1));
   attend_forward(f, job.attn, step);
+  profile_mark(&f->profile, ZAYA_PART_ATTENTION, attend_bytes(f, step));
   linear_apply(&f->linear, &w->o_proj, f->mix, Q, T, f->h, H);
   move_state(f, step, job.attn);
+  profile_mark(&f->profile, ZAYA_PART_PROJECTIONS, mat_bytes(&w->o_proj));
 }

@@ -56,8 +56,10 @@ static bool alloc_workspace(Forward *f, zaya_error *err) {
   f->route = arena_alloc(&f->arena, T, sizeof *f->route, "the workspace", err);
   f->order = arena_alloc(&f->arena, T, sizeof *f->order, "the workspace", err);
   f->rope_freq = arena_alloc(&f->arena, (size_t)c->rotary_dim / 2 + 1, sizeof(double), "the workspace", err);
+  f->logits =
+      arena_alloc(&f->arena, FORWARD_HEAD_ROWS * (size_t)c->vocab, sizeof(float), "the workspace", err);
   f->rows = arena_alloc(&f->arena, T, sizeof *f->rows, "the workspace", err);
-  return f->route && f->order && f->rows && f->rope_freq;
+  return f->route && f->order && f->logits && f->rows && f->rope_freq;
 }
 
 bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, bool exact, zaya_error *err) {
@@ -202,6 +204,7 @@ static void run_layer(Forward *f, int i, const Step *step) {
   const size_t H = (size_t)f->w->config->hidden, T = step->n_tokens;
   MergeJob merge = {f, &l->hidden, &l->residual, l->input_norm};
   forward_rows(f, T, merge_rows, &merge);
+  profile_mark(&f->profile, ZAYA_PART_STREAM, 0);
   if (i % 2 == 0)
     cca_forward(f, i, step);
   else
@@ -210,22 +213,49 @@ static void run_layer(Forward *f, int i, const Step *step) {
   forward_trace(step, i, "residual", f->r, T, H);
 }
 
+// Rows of several spans share one pass over the head: gathered, and their logits copied to where they go.
+static void head_together(Forward *f, const Step *step) {
+  const size_t H = (size_t)f->w->config->hidden, V = (size_t)f->w->config->vocab;
+  float *to[FORWARD_MAX_TOKENS];
+  size_t wanted = 0, end = 0;
+  for (size_t k = 0; k < step->n_spans; k++) {
+    const Span *s = &step->spans[k];
+    end += s->n;
+    for (size_t i = 0; i < s->n_logits; i++, wanted++) {
+      memcpy(f->x_sorted + wanted * H, f->n + (end - s->n_logits + i) * H, H * sizeof(float));
+      to[wanted] = s->logits + i * V;
+    }
+  }
+  for (size_t at = 0, n; at < wanted; at += n) {
+    n = wanted - at < FORWARD_HEAD_ROWS ? wanted - at : FORWARD_HEAD_ROWS;
+    linear_apply(&f->linear, &f->w->head, f->x_sorted + at * H, H, n, f->logits, V);
+    for (size_t r = 0; r < n; r++) memcpy(to[at + r], f->logits + r * V, V * sizeof(float));
+  }
+}
+
 // logits = rmsnorm(r + h) head^T, for the rows that each span asked for.
 static void run_head(Forward *f, const Step *step) {
   const size_t H = (size_t)f->w->config->hidden, V = (size_t)f->w->config->vocab;
   MergeJob merge = {f, &f->w->hidden, &f->w->residual, f->w->final_norm};
   forward_rows(f, step->n_tokens, merge_rows, &merge);
-  size_t end = 0;
-  for (size_t k = 0; k < step->n_spans; k++) {
-    const Span *s = &step->spans[k];
-    end += s->n;
-    linear_apply(&f->linear, &f->w->head, f->n + (end - s->n_logits) * H, H, s->n_logits, s->logits, V);
+  size_t end = 0, wanting = 0;
+  for (size_t k = 0; k < step->n_spans; k++) wanting += step->spans[k].n_logits > 0;
+  if (wanting > 1) {
+    head_together(f, step);
+  } else {
+    for (size_t k = 0; k < step->n_spans; k++) {
+      const Span *s = &step->spans[k];
+      end += s->n;
+      linear_apply(&f->linear, &f->w->head, f->n + (end - s->n_logits) * H, H, s->n_logits, s->logits, V);
+    }
   }
+  profile_mark(&f->profile, ZAYA_PART_HEAD, wanting ? mat_bytes(&f->w->head) : 0);
 }
 
 bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, zaya_error *err) {
   Step step = {.spans = spans, .n_spans = n_spans, .trace = trace};
   if (!check_step(f, &step, err)) return false;
+  profile_start(&f->profile);
   place_rows(f, &step);
   forward_rows(f, step.n_tokens, start_rows, f);
   for (int i = 0; i < f->w->config->n_layers; i++) run_layer(f, i, &step);
@@ -235,5 +265,7 @@ bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, za
     memcpy(s->ids + s->len, spans[k].ids, spans[k].n * sizeof *s->ids);
     s->len += spans[k].n;
   }
+  f->profile.sums.steps++;
+  f->profile.sums.tokens += step.n_tokens;
   return true;
 }

@@ -5,12 +5,14 @@
 #pragma once
 
 #include "kernels/linear.h"
+#include "model/profile.h"
 #include "model/state.h"
 #include "model/weights.h"
 
 // Of one step: bounds the workspace. Large enough that each of 16 experts sees about 32 tokens, over
 // which unpacking its weights is spread.
 enum { FORWARD_MAX_TOKENS = 512 };
+enum { FORWARD_HEAD_ROWS = 8 }; // rows of logits that are on their way to several spans at a time
 
 // n tokens that continue one sequence; `logits` receives the last n_logits rows, [n_logits, V].
 typedef struct Span {
@@ -48,6 +50,7 @@ typedef struct Partial {
 typedef struct Forward {
   const Weights *w;
   bool exact;
+  Profile profile;
   Linear linear;
   Arena arena;
   // Workspace, T = FORWARD_MAX_TOKENS rows each.
@@ -68,6 +71,7 @@ typedef struct Forward {
   size_t *order;        // [T] tokens sorted by route
   float *x_sorted;      // [T, H]
   float *gate, *up;     // [T, I]
+  float *logits;        // [FORWARD_HEAD_ROWS, V] on their way to several spans
   Row *rows;            // [T]
   double *rope_freq;    // [R / 2]
   float *cosine, *sine; // [T, R / 2] of the step's positions

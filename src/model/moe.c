@@ -124,6 +124,8 @@ static void run_expert(Forward *f, MoeJob *job, int e, size_t n) {
   forward_rows(f, n, activate, job);
   linear_apply(&f->linear, &job->w->out[e], f->gate, I, n, f->x_sorted, H);
   forward_rows(f, n, scatter_expert, job);
+  profile_mark(&f->profile, ZAYA_PART_EXPERTS,
+               mat_bytes(parts[0].w) + mat_bytes(parts[1].w) + mat_bytes(&job->w->out[e]));
 }
 
 static void trace_routes(const Forward *f, int layer, const Step *step) {
@@ -143,6 +145,8 @@ void moe_forward(Forward *f, int layer, const Step *step) {
   choose(f, w, T);
   sort_by_route(f, T, first);
   first[E + 1] = T;
+  profile_mark(&f->profile, ZAYA_PART_ROUTER,
+               mat_bytes(&w->down) + mat_bytes(&w->mlp0) + mat_bytes(&w->mlp2) + mat_bytes(&w->mlp4));
   MoeJob job = {.f = f, .w = w};
   for (int e = 0; e < E; e++) {
     job.tokens = f->order + first[e];
@@ -150,5 +154,6 @@ void moe_forward(Forward *f, int layer, const Step *step) {
   }
   job.tokens = f->order + first[E];
   if (first[E] < T) forward_rows(f, T - first[E], scatter_skip, &job); // the skip route: h = prob * n
+  profile_mark(&f->profile, ZAYA_PART_EXPERTS, 0);
   trace_routes(f, layer, step);
 }

@@ -201,6 +201,56 @@ static void check_companions(bool exact) {
   zaya_model_close(m);
 }
 
+// The public way to do the same, over more tokens than a step takes; and what it refuses.
+static void feeds_together_equal_feeds_alone(void **state) {
+  (void)state;
+  enum { LONG = 700, SHORT = 90 };
+  zaya_model *m = golden_model(&goldens[0], 2, false);
+  const size_t V = (size_t)zaya_model_get_info(m).vocab_size;
+  static int32_t a_ids[LONG], b_ids[SHORT];
+  some_ids(a_ids, LONG, 3, V);
+  some_ids(b_ids, SHORT, 4, V);
+  float *a = logits_of(m, a_ids, LONG), *b = logits_of(m, b_ids, SHORT);
+  float *a_last = malloc(V * sizeof *a_last), *b_all = malloc(SHORT * V * sizeof *b_all);
+  zaya_error err = {0};
+  zaya_session *sa = zaya_session_new(m, LONG, &err), *sb = zaya_session_new(m, SHORT, &err);
+  zaya_feed feeds[] = {{sa, a_ids, LONG, ZAYA_LOGITS_LAST, a_last},
+                       {sb, b_ids, SHORT, ZAYA_LOGITS_ALL, b_all}};
+  assert_true(zaya_feed_many(feeds, 2, &err));
+  assert_memory_equal(a_last, a + (LONG - 1) * V, V * sizeof *a);
+  assert_memory_equal(b_all, b, SHORT * V * sizeof *b);
+  assert_int_equal(zaya_session_length(sa), LONG);
+  feeds[1].session = sa;
+  assert_false(zaya_feed_many(feeds, 2, &err));
+  assert_non_null(strstr(err.message, "twice"));
+  zaya_error_clear(&err);
+  feeds[1].session = sb;
+  assert_false(zaya_feed_many(feeds, 2, &err)); // both are full
+  assert_int_equal(zaya_session_length(sb), SHORT);
+  free(a), free(b), free(a_last), free(b_all);
+  zaya_session_free(sa);
+  zaya_session_free(sb);
+  zaya_model_close(m);
+}
+
+// Parts are named, add up to some time, and count the bytes of the head once a step.
+static void the_profile_counts_what_ran(void **state) {
+  (void)state;
+  zaya_model *m = golden_model(&goldens[0], 1, false);
+  int32_t ids[4] = {5, 6, 7, 8};
+  free(logits_of(m, ids, 4));
+  assert_int_equal(zaya_model_get_profile(m).bytes[ZAYA_PART_HEAD], 0); // off
+  zaya_model_profile(m, true);
+  free(logits_of(m, ids, 4));
+  const zaya_profile p = zaya_model_get_profile(m);
+  assert_int_equal(p.steps, 1);
+  assert_int_equal(p.tokens, 4);
+  assert_int_equal(p.bytes[ZAYA_PART_HEAD], mat_bytes(&m->weights.head));
+  for (int i = 0; i < ZAYA_PARTS; i++)
+    assert_true(p.seconds[i] > 0 && zaya_part_name((zaya_part)i)[0] != '?');
+  zaya_model_close(m);
+}
+
 static void companions_change_no_bit(void **state) {
   (void)state;
   check_companions(true);
@@ -242,7 +292,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(production_stays_near_exact),       cmocka_unit_test(plain_weights_stay_nearer),
       cmocka_unit_test(linear_error_is_the_rounding_of_x), cmocka_unit_test(companions_change_no_bit),
-      cmocka_unit_test(every_rung_gives_the_same_bits),
+      cmocka_unit_test(every_rung_gives_the_same_bits),    cmocka_unit_test(feeds_together_equal_feeds_alone),
+      cmocka_unit_test(the_profile_counts_what_ran),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
