@@ -20,14 +20,13 @@ static double seconds(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-// Draws until the answer is complete or the context is full.
+// Draws until the answer is complete, which it is at the latest when the context is full.
 static bool answer(zaya_session *s, Gen *g, float *logits, zaya_error *err) {
   bool done = false;
   for (;;) {
     int32_t id;
     if (!gen_next(g, logits, &id, &done, err)) return false;
     if (done) return true;
-    if (zaya_session_length(s) == zaya_session_capacity(s)) return gen_stop(g, ZAYA_FINISH_LENGTH, err);
     if (!zaya_session_feed(s, &id, 1, ZAYA_LOGITS_LAST, logits, err)) return false;
   }
 }
@@ -42,7 +41,14 @@ bool zaya_generate(zaya_session *s, const zaya_tokenizer *tokenizer, const int32
   if (n == 0) return err_set(err, ZAYA_E_INVALID, "the prompt is empty");
   float *logits = malloc(V * sizeof *logits);
   if (!logits) return err_memory(err, V * sizeof *logits, "logits");
-  const GenParams gp = {.tok = tokenizer, .n_vocab = V, .p = *params, .fn = fn, .user = user};
+  // The last token of an answer is not fed: one more than what is free.
+  const size_t free_tokens = zaya_session_capacity(s) - zaya_session_length(s);
+  const GenParams gp = {.tok = tokenizer,
+                        .n_vocab = V,
+                        .p = *params,
+                        .room = free_tokens >= n ? free_tokens - n + 1 : 0,
+                        .fn = fn,
+                        .user = user};
   Gen *g = gen_new(&gp, err);
   const double start = seconds();
   bool ok =

@@ -87,6 +87,9 @@ Gen *gen_new(const GenParams *params, zaya_error *err) {
     return NULL;
   }
   g->params = *params;
+  // The context limits the turn as max_tokens does, so that a thinking budget leaves room for the answer.
+  size_t *limit = &g->params.p.max_tokens;
+  if (params->room && (*limit == 0 || params->room < *limit)) *limit = params->room;
   g->decoder = tok_decoder(params->tok, 0);
   bool ok = new_turn(g, err) && new_masks(g, err);
   if (ok && params->p.n_stops) ok = (g->stop = stop_new(params->p.stops, params->p.n_stops, err)) != NULL;
@@ -186,7 +189,11 @@ bool gen_stop(Gen *g, zaya_finish why, zaya_error *err) {
   g->done = true;
   g->finish = why;
   zaya_error local = {0};
-  bool ok = turn_end(g->turn, why != ZAYA_FINISH_STOP, &local);
+  Buf rest = {0};
+  bool ok = tok_decoder_flush(&g->decoder, &rest, &local) &&
+            turn_rest(g->turn, rest.data, rest.len, &local) &&
+            turn_end(g->turn, why != ZAYA_FINISH_STOP, &local);
+  buf_free(&rest);
   if (g->cancelled || hit_stop(g)) return true; // the events were stopped on purpose
   if (!ok) err_set(err, local.status, "%s", local.message);
   return ok;

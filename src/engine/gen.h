@@ -15,6 +15,7 @@ typedef struct GenParams {
   size_t n_vocab;        // of the logits; ids that the tokenizer does not know are never drawn
   Constraint constraint; // owned by the Gen from gen_new on, also when it fails
   zaya_generate_params p;
+  size_t room;       // tokens that the context can take; a tighter p.max_tokens wins. 0: not known
   zaya_output_fn fn; // events of the answer; may be NULL
   void *user;
 } GenParams;

@@ -481,6 +481,10 @@ Out *out_new(const OutParams *params, zaya_output_fn fn, void *user, zaya_error 
     err_memory(err, sizeof *o, "an output parser");
     return NULL;
   }
+  if (params->plain && params->thinking) {
+    err_set(err, ZAYA_E_INVALID, "a plain text has no thinking block that could be open");
+    goto fail;
+  }
   o->fn = fn;
   o->user = user;
   o->answer = (Chan){.kind = ZAYA_OUTPUT_CONTENT, .count = &o->counts.content};

@@ -397,6 +397,10 @@ bool turn_accept(Turn *t, int32_t id, const char *bytes, size_t n, zaya_error *e
   return true;
 }
 
+bool turn_rest(Turn *t, const char *bytes, size_t n, zaya_error *err) {
+  return n == 0 || feed(t, bytes, n, err);
+}
+
 bool turn_end(Turn *t, bool cut, zaya_error *err) {
   bool met = cut || t->phase == FREE || constraint_can_end(t);
   if (!out_end(t->out, err)) return false;

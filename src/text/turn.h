@@ -19,7 +19,8 @@
 //     turn_accept(t, id, bytes, n, err);  // the bytes that the streaming decoder gives for it
 //     if (turn_ended(t)) break;
 //   }
-//   turn_end(t, err);  // also when the turn was cut by a limit
+//   turn_rest(t, what the decoder still holds, err);
+//   turn_end(t, cut, err);  // also when the turn was cut by a limit
 #pragma once
 
 #include "text/constraint.h"
@@ -73,6 +74,8 @@ bool turn_close(Turn *t, zaya_error *err);
 // Takes the token. An end token's bytes are not text.
 bool turn_accept(Turn *t, int32_t id, const char *bytes, size_t n, zaya_error *err);
 bool turn_ended(const Turn *t); // an end token was taken
+// What the decoder still held behind the last token: the replacement of a character that was cut off.
+bool turn_rest(Turn *t, const char *bytes, size_t n, zaya_error *err);
 // The output is complete. Fails when a constraint is in force that is not met, unless `cut`: then a limit
 // ended the turn, or its user.
 bool turn_end(Turn *t, bool cut, zaya_error *err);

@@ -45,10 +45,11 @@ static zaya_generate_params greedy(void) {
 
 // The model would write `text` and then its end token; padding ids look even likelier. Every step that the
 // generation does not follow the script moves the script on all the same.
-static Run play(const zaya_generate_params *p, const char *text, size_t stop_at) {
+static Run play_in(size_t room, const zaya_generate_params *p, const char *text, size_t stop_at) {
   Run r = {.events = {.open_kind = -1, .stop_at = stop_at}};
   zaya_ids script = {0};
-  const GenParams gp = {.tok = tok, .n_vocab = V, .p = *p, .fn = collect_event, .user = &r.events};
+  const GenParams gp = {
+      .tok = tok, .n_vocab = V, .p = *p, .room = room, .fn = collect_event, .user = &r.events};
   collect_reset(&r.events);
   assert_true(tok_encode(tok, text, strlen(text), TOK_CONTROL, &script, NULL));
   Gen *g = gen_new(&gp, &r.err);
@@ -70,6 +71,10 @@ static Run play(const zaya_generate_params *p, const char *text, size_t stop_at)
   gen_free(g);
   zaya_ids_free(&script);
   return r;
+}
+
+static Run play(const zaya_generate_params *p, const char *text, size_t stop_at) {
+  return play_in(0, p, text, stop_at);
 }
 
 static void expect(const zaya_generate_params *p, const char *text, const char *events, zaya_finish finish) {
@@ -126,6 +131,9 @@ static void limits_cut(void **state) {
   assert_int_equal(r.taken.len, 3);
   assert_non_null(strstr(r.events.log, "C(hello"));
   run_free(&r);
+  // Inside a character: its bytes are not lost.
+  p.max_tokens = 1;
+  expect(&p, "\xF0\x9F\x98\x80", "C(\xEF\xBF\xBD) .", ZAYA_FINISH_LENGTH);
 }
 
 static void a_budget_closes_the_thinking(void **state) {
@@ -139,6 +147,22 @@ static void a_budget_closes_the_thinking(void **state) {
   assert_int_equal(r.result.turn.thinking, 4);
   assert_true(r.result.turn.forced > 0);
   assert_int_equal(r.result.turn.thinking + r.result.turn.forced + r.result.turn.answer + 1, r.result.tokens);
+  assert_non_null(strstr(r.events.log, "D0 C("));
+  run_free(&r);
+}
+
+// The context ends before the budget does: there still is an answer.
+static void a_budget_fits_the_context(void **state) {
+  (void)state;
+  zaya_generate_params p = greedy();
+  p.output.thinking = true;
+  p.thinking = (zaya_thinking){.has_limit = true, .limit = 1000};
+  Run r =
+      play_in(40, &p, "a b c d e f g h i j k l m n o p q r s t a b c d e f g h i j k l m n o p q r s t", 0);
+  if (!r.ok) fail_msg("%s", r.err.message);
+  assert_int_equal(r.result.finish, ZAYA_FINISH_LENGTH);
+  assert_int_equal(r.result.tokens, 40);
+  assert_true(r.result.turn.answer > 5);
   assert_non_null(strstr(r.events.log, "D0 C("));
   run_free(&r);
 }
@@ -178,6 +202,7 @@ int main(void) {
       cmocka_unit_test(stops_before_a_string),
       cmocka_unit_test(limits_cut),
       cmocka_unit_test(a_budget_closes_the_thinking),
+      cmocka_unit_test(a_budget_fits_the_context),
       cmocka_unit_test(the_receiver_can_cancel),
       cmocka_unit_test(bad_settings_are_refused),
   };

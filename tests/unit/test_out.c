@@ -340,6 +340,16 @@ static void verbatim_answers_are_untouched(void **state) {
                       "R0(a) D0 R1(b) D1 C(c</think>) .");
 }
 
+static void plain_texts_have_no_tags(void **state) {
+  (void)state;
+  OutParams p = {.plain = true};
+  assert_string_equal(events(p, "\n<think>a</think>\n\n<zyphra_tool_call>\n"),
+                      "C(\n<think>a</think>\n\n<zyphra_tool_call>\n) .");
+  assert_string_equal(events(p, "a <thi"), "C(a <thi) .");
+  p.thinking = true;
+  assert_null(out_new(&p, collect_event, NULL, NULL));
+}
+
 static void tags_are_parameters(void **state) {
   (void)state;
   OutParams p = {
@@ -457,6 +467,7 @@ int main(void) {
       cmocka_unit_test(long_calls_are_refused),
       cmocka_unit_test(malformed_utf8_is_replaced),
       cmocka_unit_test(verbatim_answers_are_untouched),
+      cmocka_unit_test(plain_texts_have_no_tags),
       cmocka_unit_test(tags_are_parameters),
       cmocka_unit_test(receivers_can_refuse),
       cmocka_unit_test(prompts_that_open_a_block),
