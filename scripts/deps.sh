@@ -6,7 +6,7 @@ set -euo pipefail
 what=${1:-build}
 packages=(gcc cmake ninja-build pkg-config libjansson-dev libssl-dev libcurl4-openssl-dev)
 if [ "$what" = test ]; then
-  packages+=(libcmocka-dev python3)
+  packages+=(libcmocka-dev python3 python3-jinja2)
 fi
 
 missing=()

@@ -151,6 +151,7 @@ struct TNode {
   uint8_t kind; // TKind
   uint8_t op;   // TOp
   bool flag;
+  bool captured;  // N_FOR: a macro in the body may keep the variables of a round
   uint16_t depth; // of the tree below
   uint32_t pos;   // byte offset in the source
   TNode *a, *b, *c;

@@ -217,8 +217,12 @@ static Flow exec_loop(TRt *rt, TFrame *f, const TNode *n, TVal items, int depth0
   rt->at = n->b;
   l->it = loop_items(rt, f, n, items);
   bool whole_round = false; // Jinja's else runs unless a round came to its end
+  TFrame *inner = NULL;
   while (l->it && !rt->failed && texec_loop_next(rt, l)) {
-    TFrame *inner = new_frame(rt, n->scope, f);
+    if (!inner || n->captured)
+      inner = new_frame(rt, n->scope, f);
+    else
+      memset(inner->slots, 0, (size_t)n->scope->n_slots * sizeof *inner->slots);
     if (!inner) break;
     inner->slots[n->loop_slot] = (TVal){.type = T_LOOP, .loop = l};
     if (!texec_assign(rt, inner, n->a, l->current)) break;
@@ -228,8 +232,8 @@ static Flow exec_loop(TRt *rt, TFrame *f, const TNode *n, TVal items, int depth0
     if (flow == FLOW_NEXT) whole_round = true;
   }
   if (whole_round || !n->more.n || rt->failed) return FLOW_NEXT;
-  TFrame *inner = texec_enter(rt, n->scope2, f);
-  return inner ? exec_nodes(rt, inner, &n->more) : FLOW_NEXT;
+  TFrame *other = texec_enter(rt, n->scope2, f);
+  return other ? exec_nodes(rt, other, &n->more) : FLOW_NEXT;
 }
 
 TVal texec_loop_call(TRt *rt, TLoop *loop, TVal items) {

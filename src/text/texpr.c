@@ -27,9 +27,9 @@ static TNode *parse_level(Parse *p, const OpName *ops, TNode *(*next)(Parse *)) 
     const OpName *o = ops;
     while (o->text && !tparse_is_op(p, o->text)) o++;
     if (!o->text) return left;
-    uint32_t pos = p->tok->pos;
     p->tok++;
-    left = binary(p, N_BINARY, left, next(p), pos);
+    TNode *right = next(p);
+    left = binary(p, N_BINARY, left, right, left->pos);
     if (left) left->op = (uint8_t)o->op;
   }
   return NULL;
@@ -86,7 +86,7 @@ static TNode *parse_compare(Parse *p) {
     int op = skip_compare_op(p);
     if (op < 0) return n ? n : left;
     if (!n) {
-      n = tparse_node(p, N_COMPARE, pos);
+      n = tparse_node(p, N_COMPARE, left->pos);
       if (!n) return NULL;
       n->a = left;
     }
@@ -293,7 +293,7 @@ static TNode *parse_subscript_item(Parse *p) {
 }
 
 static TNode *parse_subscript(Parse *p, TNode *target) {
-  uint32_t pos = p->tok->pos;
+  uint32_t pos = target->pos;
   p->tok++;
   TNode *only = NULL, *tuple = NULL;
   while (!tparse_is_op(p, "]")) {
@@ -313,7 +313,7 @@ static TNode *parse_subscript(Parse *p, TNode *target) {
 }
 
 static TNode *parse_dot(Parse *p, TNode *target) {
-  uint32_t pos = p->tok->pos;
+  uint32_t pos = target->pos;
   p->tok++;
   if (p->tok->type == TK_INT) return binary(p, N_ITEM, target, parse_primary(p), pos);
   TNode *n = tparse_node(p, N_ATTR, pos);

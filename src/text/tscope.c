@@ -25,7 +25,8 @@ typedef struct Pass {
   Tmpl *t;
   zaya_error *err;
   Sym *sym;
-  int loops; // enclosing for statements
+  int loops;       // enclosing for statements
+  size_t closures; // macros and call blocks so far
 } Pass;
 
 static bool resolve_nodes(Pass *p, const TNodes *list);
@@ -283,7 +284,9 @@ static bool resolve_loop(Pass *p, TNode *n) {
   if (!open_scope(p)) return false;
   if (!declare(p, loop_id) || !collect_target(p, n->a, true) || !collect_list(p, &n->items)) return false;
   n->loop_slot = slot_of(p->sym, loop_id);
+  size_t closures = p->closures;
   if (!resolve_target(p, n->a) || !resolve_nodes(p, &n->items) || !close_scope(p, &n->scope)) return false;
+  n->captured = p->closures != closures;
   if (!n->more.n) return true;
   if (!open_scope(p)) return false;
   return collect_list(p, &n->more) && resolve_nodes(p, &n->more) && close_scope(p, &n->scope2);
@@ -361,6 +364,7 @@ static bool special_param(Pass *p, TNode *n, const char *name, int *slot) {
 
 // The body of a macro or a call block.
 static bool resolve_function(Pass *p, TNode *n) {
+  p->closures++;
   if (!open_scope(p)) return false;
   for (size_t i = 0; i < n->more.n; i++)
     if (!declare(p, n->more.at[i]->name_id)) return false;

@@ -39,9 +39,24 @@ def environment():
     return env
 
 
-def render(template, context):
-    """(text, None) or (None, error)."""
+def compiled(template):
+    """(template, None) or (None, error)."""
     try:
-        return environment().from_string(template).render(**context), None
+        return environment().from_string(template), None
     except Exception as e:  # whatever Python raises is an error of the template
         return None, f"{type(e).__name__}: {e}"
+
+
+def render_compiled(pair, context):
+    """(text, None) or (None, error)."""
+    template, error = pair
+    if error:
+        return None, error
+    try:
+        return template.render(**context), None
+    except Exception as e:
+        return None, f"{type(e).__name__}: {e}"
+
+
+def render(template, context):
+    return render_compiled(compiled(template), context)
