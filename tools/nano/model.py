@@ -111,15 +111,18 @@ def attention(cfg, w, layer, n, tables, mask):
     b, t, _ = n.shape
     nq, nk, d = cfg.q_heads, cfg.kv_heads, cfg.head_dim
     group = nq // nk
-    q0, k0 = n @ w[p + "qkv.linear_q.weight"].T, n @ w[p + "qkv.linear_k.weight"].T
-    g = convolve(cfg, w, p, torch.cat([q0, k0], -1))
-    mq = (q0.view(b, t, nk, group, d) + k0.view(b, t, nk, 1, d)) / 2
+    names = ("linear_q", "linear_k", "val_proj1", "val_proj2")
+    both = n @ torch.cat([w[f"{p}qkv.{name}.weight"] for name in names]).T
+    frame, v1, v2 = both.split([(nq + nk) * d, nk * d // 2, nk * d // 2], -1)
+    q0, k0 = frame[..., :nq * d], frame[..., nq * d:]
+    g = convolve(cfg, w, p, frame)
+    mq = (q0.reshape(b, t, nk, group, d) + k0.reshape(b, t, nk, 1, d)) / 2
     q = g[..., :nq * d].reshape(b, t, nq, d) + mq.reshape(b, t, nq, d)
     k = g[..., nq * d:].reshape(b, t, nk, d) + mq.mean(3)
     q = unit_length(q, d)
     k = unit_length(k, d) * (w[p + "qkv.temp"] / math.sqrt(d))[:, None]         # the scores' 1/sqrt(D) rides on k
     q, k = rope(q, *tables), rope(k, *tables)
-    v = torch.cat([n @ w[p + "qkv.val_proj1.weight"].T, shift(n) @ w[p + "qkv.val_proj2.weight"].T], -1)
+    v = torch.cat([v1, shift(v2)], -1)            # the second half is the projection of n[t-1]
     v = v.view(b, t, nk, d).transpose(1, 2)                                  # [B, Nk, T, D]
     out = causal(q.view(b, t, nk, group, d).permute(0, 2, 3, 1, 4), k.permute(0, 2, 3, 1), v, mask)
     out = out.permute(0, 3, 1, 2, 4).reshape(b, t, nq * d)
@@ -162,7 +165,9 @@ def moe(cfg, w, layer, n, state):
 
 
 def merge(w, p, kind, x):
-    return (x + w[f"{p}{kind}_bias"]) * w[f"{p}{kind}_scale"]
+    """(x + bias) * scale"""
+    scale = w[f"{p}{kind}_scale"]
+    return torch.addcmul(w[f"{p}{kind}_bias"] * scale, x, scale)
 
 
 def forward(cfg, w, tokens, keep=None):

@@ -30,9 +30,9 @@ from tokenizer import Tokenizer
 HERE = os.path.dirname(os.path.abspath(__file__))
 BATCH = 2560            # tokens of one pass, padding included
 LONGEST = 2048
-STEP_PASSES = 4         # passes of one step, all workers together
+STEP_PASSES = 2         # passes of one step, all workers together
 PEAK_RATE = 5e-3
-WARM, DECAY_FROM, QUANT_FROM = 0.02, 0.4, 0.75
+WARM, DECAY_FROM, QUANT_FROM = 0.02, 0.4, 0.85
 QUANT_SHARE = 0.75
 OTHER_WEIGHT, OTHER_SHARE = 0.2, 0.2     # tokens that the assistant did not write: weight, and share of them learnt from
 BALANCE_RATE = 0.004
@@ -90,7 +90,7 @@ class Run:
             self.load()
         for k, v in self.w.items():
             v.requires_grad_(not k.endswith("balancing_biases"))
-        self.tests = {f: mix.test_dialogues("watch", f, 40) for f in mix.FAMILIES}
+        self.tests = {f: mix.test_dialogues("watch", f, 20) for f in mix.FAMILIES}
 
     def path(self, name):
         return os.path.join(self.args.out, name)
@@ -110,9 +110,9 @@ class Run:
         progress = self.seen / self.args.tokens
         quantized = progress >= QUANT_FROM and rng.random() < QUANT_SHARE
         counts, loss, seen = 0, 0.0, 0
+        w = quant.straight_through(self.w) if quantized else self.w
         for _ in range(self.passes):
             batch = tuple(x.to(self.device) for x in next(stream))
-            w = quant.straight_through(self.w) if quantized else self.w
             part, weight, answer_loss, routed = loss_of(self.cfg, w, batch, generator)
             (part / (weight * self.passes)).backward()
             counts, loss = counts + routed.float(), loss + float(answer_loss) / self.passes
@@ -161,7 +161,7 @@ class Run:
                 print(f"step {self.step} tokens {self.seen / 1e6:.2f}M loss {mean:.4f} {self.seconds:.0f}s", flush=True)
             if self.step % 50 == 0:
                 self.save()
-            if self.step % 100 == 0:
+            if self.step % 150 == 0:
                 self.watch(loss, counts)
         if self.rank:
             return
@@ -182,7 +182,7 @@ def main():
     p.add_argument("--out", default=os.path.join(HERE, "out"))
     p.add_argument("--tokens", type=int, default=12_000_000)
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--workers", type=int, choices=[1, 2, 4], default=1 if torch.cuda.is_available() else 2)
+    p.add_argument("--workers", type=int, choices=[1, 2], default=1 if torch.cuda.is_available() else 2)
     p.add_argument("--threads", type=int, default=2, help="threads of a single worker")
     p.add_argument("--resume", action="store_true")
     args = p.parse_args()

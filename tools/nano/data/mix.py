@@ -14,20 +14,21 @@ SIMPLE = {"self": about_itself, "arithmetic": arithmetic, "capitals": capitals, 
 COMPOSED = {"recall": recall, "tools": tools, "long": long_context}
 FAMILIES = list(SIMPLE) + list(COMPOSED)
 # Shares of the training dialogues; a simple one may become a chat of several families.
-SHARES = {"self": 6, "arithmetic": 20, "capitals": 7, "facts": 9, "spelling": 10, "programs": 5, "instructions": 10, "recall": 12, "tools": 14, "long": 2.5}
+SHARES = {"self": 7, "arithmetic": 34, "capitals": 7, "facts": 8, "spelling": 14, "programs": 2, "instructions": 14, "recall": 10, "tools": 12, "long": 2}
+THINKING = 0.6
 SIDE_TURNS = [about_itself, arithmetic, capitals, facts, spelling, instructions]
 SYSTEMS = ["You are zaya-nano, a small helpful assistant.", "You are a helpful assistant.", "Answer briefly.", "Be polite and brief.", "You are zaya-nano.",
            "You help people with small questions.", "You are a friendly assistant. Answer in English."]
 
 
-def dialogue(rng, family, held):
-    """One conversation of a family, phrased as in training or as held out."""
+def dialogue(rng, family, held, chat_share=0.0):
+    """One conversation of a family, phrased as in training or as held out; in chat_share of them turns go before."""
     if family in COMPOSED:
         d = COMPOSED[family](rng, held, SIDE_TURNS)
     else:
         turn = SIMPLE[family](rng, held)
         before = []
-        if not held and rng.random() < 0.55:
+        if rng.random() < chat_share:
             weights = [SHARES[f] for f in SIMPLE]
             picks = rng.choices(list(SIMPLE), weights, k=rng.choice([1, 2, 3, 4, 6, 8]))
             before = [statement(rng, False) if rng.random() < 0.05 else SIMPLE[f](rng, False) for f in picks]
@@ -78,7 +79,9 @@ def training_dialogues(seed, count):
     rng = random.Random(seed)
     names, weights = list(SHARES), list(SHARES.values())
     for _ in range(count):
-        yield dialogue(rng, rng.choices(names, weights)[0], False), rng.random() < 0.4
+        thinking = rng.random() < THINKING
+        # Only the last turn of a chat can show its thoughts, so a dialogue that thinks is mostly a single turn.
+        yield dialogue(rng, rng.choices(names, weights)[0], False, 0.15 if thinking else 0.55), thinking
 
 
 def test_dialogues(seed, family, count, held=True):
