@@ -175,22 +175,45 @@ static bool print_json(const zaya_inspection *in, const char *dir, bool tensors)
   return ok;
 }
 
+// The kernels that this processor can run; the first, or what ZAYA_CPU asks for, is what runs.
+static int print_cpu(bool json) {
+  zaya_error err = {0};
+  const char *chosen = zaya_kernels_chosen(&err);
+  if (!chosen) return fail("inspect", &err);
+  json_t *list = json_array();
+  for (size_t i = 0; zaya_kernels_available(i); i++) {
+    json_array_append_new(list, json_string(zaya_kernels_available(i)));
+    if (!json) printf("%s%s", i ? ", " : "kernels available: ", zaya_kernels_available(i));
+  }
+  json_t *root = json_pack("{s:o, s:s}", "available", list, "chosen", chosen);
+  if (json)
+    json_dumpf(root, stdout, JSON_INDENT(1));
+  else
+    printf("\nkernels chosen:    %s", chosen);
+  putchar('\n');
+  json_decref(root);
+  return EXIT_OK;
+}
+
 int cmd_inspect(int argc, char **argv) {
-  bool tensors = false, json = false;
+  bool tensors = false, json = false, cpu = false;
   Opt opts[] = {OPTION_FLAG("tensors", 0, &tensors, "list every tensor: type, shape, bytes, shard"),
+                OPTION_FLAG("cpu", 0, &cpu,
+                            "say which kernels this processor can run, and which\nwould run (no DIR needed)"),
                 OPTION_FLAG("json", 0, &json, "machine-readable output"), OPTION_END};
   OptSpec spec = {.command = "inspect",
-                  .usage = "DIR [--tensors] [--json]",
+                  .usage = "DIR [--tensors] [--json] | --cpu",
                   .about =
                       "Says what a bundle or checkpoint is: layout, format of each class of tensors,\n"
                       "parameters, bytes, shapes, context, special tokens, and anything odd. Reads headers\n"
                       "only.",
                   .examples = "  zaya inspect ~/models/ZAYA1-8B-MXFP4",
                   .opts = opts,
-                  .min_args = 1,
                   .max_args = 1};
   int n_args, code;
   if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
+  if (cpu) return print_cpu(json);
+  if (n_args == 0) return opt_usage_error(&spec, "which folder?");
   const char *dir = argv[1];
   if (!find_model("inspect", &dir)) return EXIT_FAILED;
   zaya_error err = {0};

@@ -394,6 +394,11 @@ ZAYA_API const char *zaya_part_name(zaya_part part);
 ZAYA_API void zaya_model_profile(zaya_model *model, bool on);
 ZAYA_API zaya_profile zaya_model_get_profile(const zaya_model *model);
 
+// The kernels that this processor can run, fastest first ("avx512", "avx2", "neon", "scalar"); NULL behind
+// the last. And those that a model opened now would run: the first, or what ZAYA_CPU asks for.
+ZAYA_API const char *zaya_kernels_available(size_t i);
+ZAYA_API const char *zaya_kernels_chosen(zaya_error *err);
+
 // The limits of the machine with the threads and the kernels of a model.
 typedef struct zaya_limits {
   double read_bytes;  // bytes a second, reading a buffer larger than the caches

@@ -76,6 +76,13 @@ static const Kern *pick_kernels(zaya_error *err) {
   return k;
 }
 
+const char *zaya_kernels_available(size_t i) { return kern_available(i) ? kern_available(i)->name : NULL; }
+
+const char *zaya_kernels_chosen(zaya_error *err) {
+  const Kern *k = pick_kernels(err);
+  return k ? k->name : NULL;
+}
+
 zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, zaya_error *err) {
   zaya_model *m = calloc(1, sizeof *m);
   if (!m) {

@@ -11,6 +11,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 int cpu_count(void) {
@@ -42,6 +44,13 @@ unsigned cpu_features(void) {
     f |= CPU_AVX512_VNNI;
   return f;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+unsigned cpu_features(void) {
+  const unsigned long asimddp = 1ul << 20; // HWCAP_ASIMDDP, which older headers lack
+  return getauxval(AT_HWCAP) & asimddp ? CPU_DOTPROD : 0;
+}
+#elif defined(__aarch64__)
+unsigned cpu_features(void) { return CPU_DOTPROD; } // every Apple processor of this kind has it
 #else
 unsigned cpu_features(void) { return 0; }
 #endif

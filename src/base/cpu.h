@@ -9,6 +9,7 @@ int cpu_count(void); // cores this process may use
 enum {
   CPU_AVX2 = 1,        // with FMA and F16C
   CPU_AVX512_VNNI = 2, // F, BW, VL, DQ and VNNI
+  CPU_DOTPROD = 4,     // arm64: sdot
 };
 unsigned cpu_features(void);
 

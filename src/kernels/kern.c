@@ -17,6 +17,8 @@ static const struct {
 #if defined(__x86_64__)
     {&kern_avx512, CPU_AVX512_VNNI},
     {&kern_avx2, CPU_AVX2},
+#elif defined(__aarch64__)
+    {&kern_neon, CPU_DOTPROD},
 #endif
     {&kern_scalar, 0},
 };

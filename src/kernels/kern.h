@@ -116,6 +116,8 @@ enum { KERN_PEAK_OPS = 8192 };
 extern const Kern kern_scalar;
 #if defined(__x86_64__)
 extern const Kern kern_avx2, kern_avx512;
+#elif defined(__aarch64__)
+extern const Kern kern_neon;
 #endif
 
 // Bytes of token stride for `groups` groups: padded, and never a power of two, so that the tokens of

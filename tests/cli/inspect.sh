@@ -19,6 +19,12 @@ same inspect-A-mxfp4.txt "$zaya" inspect A/mxfp4
 same inspect-C-native.txt "$zaya" inspect C/native --tensors
 same inspect-A-legacy.json "$zaya" inspect A/legacy --json
 
+# The processor: scalar is everywhere and last; asking for it chooses it; asking for nonsense fails.
+"$zaya" inspect --cpu | grep -qE '^kernels available: .*scalar$'
+ZAYA_CPU=scalar "$zaya" inspect --cpu | grep -qE '^kernels chosen: +scalar$'
+ZAYA_CPU=scalar "$zaya" inspect --cpu --json | grep -q '"chosen": "scalar"'
+ZAYA_CPU=abacus fails "ZAYA_CPU=abacus" "$zaya" inspect --cpu
+
 mkdir "$scratch/empty"
 fails "config.json: cannot open" "$zaya" inspect "$scratch/empty"
 cp -r A/mxfp4 "$scratch/cut"
