@@ -42,7 +42,7 @@ typedef struct Stream {
   Pool *pool;
   Scratch *scratch; // per thread
   // of the present stage
-  const size_t *stage;   // targets
+  size_t *stage;         // targets
   size_t *chunks_before; // number of chunks in front of each, and the total behind the last
   size_t n_stage;
   atomic_size_t next;
@@ -284,7 +284,7 @@ static void stage_worker(void *job, int index, int count) {
 
 // A target belongs to the stage of the first shard that still needs it; what it has in later shards is
 // written at the same time.
-static bool collect_stage(Stream *s, size_t shard, size_t *stage, zaya_error *err) {
+static bool collect_stage(Stream *s, size_t shard, zaya_error *err) {
   const Plan *p = s->plan;
   s->n_stage = 0;
   s->chunks_before[0] = 0;
@@ -298,16 +298,15 @@ static bool collect_stage(Stream *s, size_t shard, size_t *stage, zaya_error *er
       if (!s->done[other] && !open_shard(s, other, err)) return false;
     }
     s->written[i] = true;
-    stage[s->n_stage] = i;
+    s->stage[s->n_stage] = i;
     s->chunks_before[s->n_stage + 1] = s->chunks_before[s->n_stage] + t->n_pieces * chunks_per_piece(t);
     s->n_stage++;
   }
   return true;
 }
 
-static bool run_stage(Stream *s, size_t shard, size_t *stage, zaya_error *err) {
-  if (!open_shard(s, shard, err) || !collect_stage(s, shard, stage, err)) return false;
-  s->stage = stage;
+static bool run_stage(Stream *s, size_t shard, zaya_error *err) {
+  if (!open_shard(s, shard, err) || !collect_stage(s, shard, err)) return false;
   atomic_store(&s->next, 0);
   pool_run(s->pool, stage_worker, s);
   return !atomic_load(&s->stop) && finish_shard(s, shard, err) && report(s);
@@ -370,11 +369,16 @@ static void free_scratch(Stream *s) {
   free(s->scratch);
 }
 
+// n descriptors, none of them open.
+static int *no_files(size_t n, zaya_error *err) {
+  int *fds = malloc((n + 1) * sizeof *fds);
+  for (size_t i = 0; fds && i < n; i++) fds[i] = -1;
+  if (!fds) err_memory(err, n * sizeof *fds, "the table of files");
+  return fds;
+}
+
 static bool open_sources(Stream *s, zaya_error *err) {
   const Bundle *b = s->plan->source;
-  s->sources = malloc((bundle_shards(b) + 1) * sizeof *s->sources);
-  if (!s->sources) return err_memory(err, bundle_shards(b), "the source files");
-  for (size_t i = 0; i < bundle_shards(b); i++) s->sources[i] = -1;
   for (size_t i = 0; i < bundle_shards(b); i++) {
     s->sources[i] = open(st_path(bundle_shard(b, i)), O_RDONLY | O_CLOEXEC);
     if (s->sources[i] < 0) return err_errno(err, errno, "%s: cannot open", st_path(bundle_shard(b, i)));
@@ -384,11 +388,12 @@ static bool open_sources(Stream *s, zaya_error *err) {
 
 static bool prepare(Stream *s, zaya_error *err) {
   const Plan *p = s->plan;
-  s->outs = malloc(p->n_shards * sizeof *s->outs);
+  if (!(s->outs = no_files(p->n_shards, err)) || !(s->sources = no_files(bundle_shards(p->source), err)))
+    return false;
   s->written = calloc(p->n_targets + 1, sizeof *s->written);
   s->chunks_before = calloc(p->n_targets + 1, sizeof *s->chunks_before);
-  if (!s->outs || !s->written || !s->chunks_before) return err_memory(err, p->n_targets, "the conversion");
-  for (size_t i = 0; i < p->n_shards; i++) s->outs[i] = -1;
+  s->stage = calloc(p->n_targets + 1, sizeof *s->stage);
+  if (!s->written || !s->chunks_before || !s->stage) return err_memory(err, p->n_targets, "the conversion");
   s->pool = pool_new(p->params.n_threads, err);
   return s->pool && path_fits(s, err) && open_sources(s, err) && make_scratch(s, err);
 }
@@ -404,6 +409,7 @@ static void clean_up(Stream *s) {
   free(s->outs);
   free(s->written);
   free(s->chunks_before);
+  free(s->stage);
   pthread_mutex_destroy(&s->lock);
 }
 
@@ -435,13 +441,11 @@ bool convert_shards(const Plan *p, const char *dir, const bool *done, const Mome
   zaya_error own = {0}; // the workers need a place even when the caller wants none
   Stream s = {.plan = p, .dir = dir, .done = done, .moments = moments, .err = &own};
   pthread_mutex_init(&s.lock, NULL);
-  size_t *stage = malloc((p->n_targets + 1) * sizeof *stage);
-  bool ok = stage ? prepare(&s, &own) : err_memory(&own, p->n_targets * sizeof *stage, "the conversion");
+  bool ok = prepare(&s, &own);
   if (ok) s.bytes_total = bytes_to_read(&s);
-  for (size_t i = 0; ok && i < p->n_shards; i++) ok = done[i] || run_stage(&s, i, stage, &own);
+  for (size_t i = 0; ok && i < p->n_shards; i++) ok = done[i] || run_stage(&s, i, &own);
   if (ok) report_gain(&s, result);
   clean_up(&s);
-  free(stage);
   if (!ok) err_set(err, own.status, "%s", own.message);
   return ok;
 }
