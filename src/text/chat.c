@@ -137,21 +137,21 @@ static bool open_folder(Chat *c, const char *dir, Buf *path, Buf *text, json_t *
                  config ? "no chat_template in tokenizer_config.json" : "no tokenizer_config.json");
 }
 
-// Whether the template turns a list of text parts into their text: tried, not guessed from its source.
+// Whether the template turns a list of text parts into their text: tried, not guessed from its source. One
+// that does not know lists and prints them whole shows the other member, too.
 static bool reads_parts(const Tmpl *t, const json_t *special) {
-  static const char mark[] = "zq7text";
-  json_t *values = json_pack("{s:[{s:s,s:[{s:s,s:s}]}],s:n,s:n,s:b}", "messages", "role", "user", "content",
-                             "type", "text", "text", mark, "tools", "documents", "add_generation_prompt", 1);
+  static const char text[] = "zq7text", other[] = "zq8other";
+  json_t *values =
+      json_pack("{s:[{s:s,s:[{s:s,s:s,s:s}]}],s:n,s:n,s:b}", "messages", "role", "user", "content", "type",
+                "text", "text", text, "note", other, "tools", "documents", "add_generation_prompt", 1);
   static const int64_t epoch = 0;
   TmplInput in = {.values = values, .trusted = special, .now = &epoch};
   TmplOut out = {0};
-  bool ok = values && tmpl_render(t, &in, &out, NULL);
-  const char *hit = ok && out.text.data ? strstr(out.text.data, mark) : NULL;
-  // A template that does not know lists prints Python's or JSON's form of one: the text in quotes.
-  bool quoted = hit && (hit[sizeof mark - 1] == '\'' || hit[sizeof mark - 1] == '"');
+  bool ok = values && tmpl_render(t, &in, &out, NULL) && out.text.data && strstr(out.text.data, text) &&
+            !strstr(out.text.data, other);
   tmpl_out_free(&out);
   json_decref(values);
-  return hit && !quoted;
+  return ok;
 }
 
 static Chat *finish(Chat *c, bool ok) {
