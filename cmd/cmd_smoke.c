@@ -10,7 +10,7 @@
 typedef struct SmokeOptions {
   const char *dir, *server, *model, *api_key, *out;
   int threads;
-  bool json;
+  bool exact, json;
 } SmokeOptions;
 
 static void print_case(const json_t *e) {
@@ -48,7 +48,7 @@ static int run(const SmokeOptions *o) {
   zaya_error err = {0};
   SmokeTarget target = {0};
   bool ok = o->server ? smoke_server_open(&target, o->server, o->model, o->api_key, &err)
-                      : smoke_local_open(&target, o->dir, o->threads, &err);
+                      : smoke_local_open(&target, o->dir, o->threads, o->exact, &err);
   if (!ok) return fail("smoke", &err);
   json_t *report = make_report(o, smoke_run(&target, o->json ? stay_quiet : print_case, &err));
   target.close(target.self);
@@ -76,6 +76,7 @@ int cmd_smoke(int argc, char **argv) {
       OPTION_STRING("api-key", 0, &o.api_key, "KEY", "sent to the server"),
       OPTION_STRING("out", 'o', &o.out, "FILE", "write the report (zaya card reads DIR/smoke.json)"),
       OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
+      OPTION_FLAG("exact", 0, &o.exact, "the float32 path"),
       OPTION_FLAG("json", 0, &o.json, "print the report as JSON"),
       OPTION_END};
   OptSpec spec = {

@@ -26,7 +26,7 @@ typedef struct SmokeTarget {
   void *self;
 } SmokeTarget;
 
-bool smoke_local_open(SmokeTarget *t, const char *dir, int threads, zaya_error *err);
+bool smoke_local_open(SmokeTarget *t, const char *dir, int threads, bool exact, zaya_error *err);
 // url: of the server ("http://127.0.0.1:8080"); model: the name to ask for, NULL: the first it lists.
 bool smoke_server_open(SmokeTarget *t, const char *url, const char *model, const char *api_key,
                        zaya_error *err);

@@ -94,8 +94,8 @@ static void local_close(void *self) {
   free(l);
 }
 
-bool smoke_local_open(SmokeTarget *t, const char *dir, int threads, zaya_error *err) {
-  const zaya_model_params params = {.n_threads = threads};
+bool smoke_local_open(SmokeTarget *t, const char *dir, int threads, bool exact, zaya_error *err) {
+  const zaya_model_params params = {.n_threads = threads, .exact = exact};
   Local *l = calloc(1, sizeof *l);
   if (!l) return false;
   *t = (SmokeTarget){.ask = local_ask, .close = local_close, .self = l};
