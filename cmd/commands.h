@@ -3,19 +3,20 @@
 
 // X(name, summary)
 // clang-format off: a line each
-#define COMMAND_LIST(X)                                                                                      \
+#define COMMAND_LIST(X) \
   X(bench, "measure how fast a model runs here, and how fast it could") \
-  X(compare, "how far two models are apart on a text")                                                       \
-  X(convert, "make a quantized bundle from a float checkpoint")                                              \
-  X(inspect, "say what a bundle or checkpoint is")                                                           \
-  X(logits, "compute the logits of token ids, layer by layer if asked")                                      \
-  X(perplexity, "how well a model knows a text")                                                             \
-  X(pull, "fetch a bundle from a Hugging Face compatible hub")                                               \
-  X(run, "answer one prompt, streamed")                                                                      \
-  X(smoke, "ask what a user would first try, and judge the answers")                                         \
-  X(synth, "make a bundle of true shapes with random weights")                                               \
-  X(template, "a conversation as the chat template renders it, as text or ids")                              \
-  X(tokenize, "text to token ids, and back")
+  X(compare, "how far two models are apart on a text") \
+  X(convert, "make a quantized bundle from a float checkpoint") \
+  X(inspect, "say what a bundle or checkpoint is") \
+  X(logits, "compute the logits of token ids, layer by layer if asked") \
+  X(perplexity, "how well a model knows a text") \
+  X(pull, "fetch a bundle from a Hugging Face compatible hub") \
+  X(run, "answer one prompt, streamed") \
+  X(smoke, "ask what a user would first try, and judge the answers") \
+  X(synth, "make a bundle of true shapes with random weights") \
+  X(template, "a conversation as the chat template renders it, as text or ids") \
+  X(tokenize, "text to token ids, and back") \
+  X(verify, "check everything that can be checked of a bundle")
 // clang-format on
 
 #define COMMAND_DECLARE(name, summary) int cmd_##name(int argc, char **argv);

@@ -779,6 +779,46 @@ typedef struct zaya_synth_result {
 ZAYA_API bool zaya_synth(const char *out, const zaya_synth_params *params, zaya_synth_result *result,
                          zaya_error *err);
 
+// ---------------------------------------------------------------------------------------------
+// Verify: everything that can be checked of a bundle, and, with its source, that it is what was made
+// ---------------------------------------------------------------------------------------------
+
+typedef enum zaya_check_status { ZAYA_CHECK_PASS, ZAYA_CHECK_FAIL, ZAYA_CHECK_SKIP } zaya_check_status;
+
+typedef struct zaya_check {
+  const char *name;  // "missing-keys"
+  const char *about; // what holds when it passes
+  zaya_check_status status;
+  char *detail; // what failed and how many more, why it was skipped, or what was found; may be empty
+} zaya_check;
+
+typedef struct zaya_verify_class { // tensors of one kind against the source
+  const char *name;                // "attention", "experts", ...
+  uint64_t tensors;
+  double max_error, rms_error;
+  double relative_error; // root of the errors' squares over the weights' squares
+} zaya_verify_class;
+
+typedef struct zaya_verification {
+  zaya_check *checks;
+  size_t n_checks, n_passed, n_failed, n_skipped;
+  zaya_verify_class classes[8]; // with a source
+  size_t n_classes;
+} zaya_verification;
+
+typedef struct zaya_verify_params {
+  const char *source; // the checkpoint that the bundle was made from; NULL: none
+  bool hash;          // compare with SHA256SUMS, or write it when there is none and nothing failed
+  int n_threads;      // 0: one per available core
+  bool (*progress)(void *user, uint64_t done, uint64_t total, const char *check); // false stops
+  void *user;
+} zaya_verify_params;
+
+// Runs every check. NULL only when the checks could not be run (no such folder, memory): a bundle that
+// fails them gives a report. `params` may be NULL.
+ZAYA_API zaya_verification *zaya_verify(const char *dir, const zaya_verify_params *params, zaya_error *err);
+ZAYA_API void zaya_verification_free(zaya_verification *report);
+
 #ifdef __cplusplus
 }
 #endif

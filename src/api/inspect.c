@@ -1,4 +1,5 @@
 // inspect: zaya_inspect: a folder described from its headers and small JSON files.
+#include "api/info.h"
 #include "base/buf.h"
 #include "format/bundle.h"
 #include "format/jsonio.h"
@@ -88,24 +89,16 @@ static bool add_tensor(Inspection *in, const ArchTensor *t, bool *complained, za
 
 static bool fill_classes(Inspection *in, zaya_error *err) {
   const ArchList *list = bundle_arch(in->bundle);
-  const Config *c = bundle_config(in->bundle);
-  zaya_model_info *info = &in->pub.model;
   bool complained[ARCH_CLASSES] = {0};
   for (size_t i = 0; i < list->len; i++) {
-    const ArchTensor *t = &list->items[i];
-    uint64_t n = arch_elements(t);
-    info->n_params += n;
-    // Of the stacked experts a token uses one; of single ones one layer's share.
-    if (t->klass == ARCH_EXPERT && t->expert < 0) n /= (uint64_t)c->n_experts;
-    if (t->klass != ARCH_EMBED && t->expert <= 0) info->n_params_active += n;
-    if (!add_tensor(in, t, complained, err)) return false;
+    if (!add_tensor(in, &list->items[i], complained, err)) return false;
   }
   for (int k = 0; k < ARCH_CLASSES; k++) {
     in->classes[k].name = arch_class_name((ArchClass)k);
     in->classes[k].format = in->formats[k];
     if (in->classes[k].n_tensors) in->classes[in->pub.n_classes++] = in->classes[k];
   }
-  info->format = in->formats[ARCH_EXPERT];
+  in->pub.model.format = in->formats[ARCH_EXPERT];
   in->pub.classes = in->classes;
   return true;
 }
@@ -124,7 +117,6 @@ static bool fill_tensors(Inspection *in, zaya_error *err) {
                                  .ndim = t->ndim,
                                  .n_bytes = t->nbytes};
     memcpy(list[i].shape, t->shape, sizeof list[i].shape);
-    in->pub.model.tensor_bytes += t->nbytes;
   }
   in->pub.n_shards = bundle_shards(in->bundle);
   for (size_t i = 0; i < in->pub.n_shards; i++)
@@ -206,18 +198,7 @@ static void fill_shape(Inspection *in) {
   const Config *c = bundle_config(in->bundle);
   zaya_inspection *p = &in->pub;
   uint64_t attention = (uint64_t)c->n_layers / 2, kv = (uint64_t)c->n_kv * (uint64_t)c->head_dim;
-  p->model.layout = bundle_layout_name(in->bundle);
-  p->model.n_layers = c->n_layers;
-  p->model.hidden_size = c->hidden;
-  p->model.n_heads = c->n_q;
-  p->model.n_kv_heads = c->n_kv;
-  p->model.head_dim = c->head_dim;
-  p->model.rotary_dim = c->rotary_dim;
-  p->model.expert_width = c->expert;
-  p->model.n_experts = c->n_experts;
-  p->model.router_width = c->router;
-  p->model.vocab_size = c->vocab;
-  p->model.max_position = c->max_position;
+  p->model = info_of(in->bundle);
   p->tied_head = c->tied;
   p->rope_theta = c->rope_theta;
   p->norm_eps = c->norm_eps;

@@ -1,24 +1,8 @@
 // model: zaya_model_*: a folder opened, bound and ready to compute.
 #include "api/handles.h"
-#include "format/arch.h"
+#include "api/info.h"
 
 #include <stdlib.h>
-
-// Parameters in all, and those one token uses: one expert of each layer and no embedding.
-static bool count_params(const Config *c, zaya_model_info *info, zaya_error *err) {
-  ArchList list = {0};
-  if (!arch_list(c, EXPERTS_SWITCH, &list, err)) return false;
-  for (size_t i = 0; i < list.len; i++) {
-    const ArchTensor *t = &list.items[i];
-    uint64_t n = 1;
-    for (int d = 0; d < t->ndim; d++) n *= t->shape[d];
-    info->n_params += n;
-    if (t->klass == ARCH_EXPERT) n /= (uint64_t)c->n_experts;
-    if (t->klass != ARCH_EMBED) info->n_params_active += n;
-  }
-  arch_free(&list);
-  return true;
-}
 
 static uint64_t attn_bytes(const AttnWeights *a) {
   return mat_bytes(&a->linear_q) + mat_bytes(&a->linear_k) + mat_bytes(&a->val_proj1) +
@@ -43,29 +27,12 @@ static void count_work(const Weights *w, zaya_model_info *info) {
   info->token_ops = 2 * (attn + moe) * (uint64_t)(c->n_layers / 2);
 }
 
-static bool fill_info(zaya_model *m, zaya_error *err) {
-  const Config *c = m->weights.config;
-  m->info = (zaya_model_info){
-      .layout = bundle_layout_name(m->bundle),
-      .format = mat_describe(&m->weights.layers[1].moe.gate[0], m->format, sizeof m->format),
-      .n_layers = c->n_layers,
-      .hidden_size = c->hidden,
-      .n_heads = c->n_q,
-      .n_kv_heads = c->n_kv,
-      .head_dim = c->head_dim,
-      .rotary_dim = c->rotary_dim,
-      .expert_width = c->expert,
-      .n_experts = c->n_experts,
-      .router_width = c->router,
-      .vocab_size = c->vocab,
-      .max_position = c->max_position,
-      .n_threads = pool_threads(m->pool),
-      .kernels = m->forward.linear.kern->name,
-  };
-  for (size_t i = 0; i < bundle_count(m->bundle); i++)
-    m->info.tensor_bytes += bundle_at(m->bundle, i)->nbytes;
+static void fill_info(zaya_model *m) {
+  m->info = info_of(m->bundle);
+  m->info.format = mat_describe(&m->weights.layers[1].moe.gate[0], m->format, sizeof m->format);
+  m->info.n_threads = pool_threads(m->pool);
+  m->info.kernels = m->forward.linear.kern->name;
   count_work(&m->weights, &m->info);
-  return count_params(c, &m->info, err);
 }
 
 // The fastest kernels, or the rung that the environment variable ZAYA_CPU names.
@@ -94,9 +61,10 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
   m->bundle = kern ? bundle_open(dir, err) : NULL;
   m->pool = m->bundle ? pool_new(params ? params->n_threads : 0, err) : NULL;
   if (m->pool && weights_bind(&m->weights, m->bundle, err) &&
-      forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err) &&
-      fill_info(m, err))
+      forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err)) {
+    fill_info(m);
     return m;
+  }
   zaya_model_close(m);
   return NULL;
 }

@@ -1,6 +1,6 @@
 // sampler: the public sampler over engine/sampler and engine/gencfg.
-#include "engine/gencfg.h"
 #include "engine/sampler.h"
+#include "engine/gencfg.h"
 
 zaya_sampling zaya_sampling_default(void) { return sampler_default(); }
 

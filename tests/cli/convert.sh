@@ -116,3 +116,19 @@ diff -r full undisturbed || die "resumed differently"
 (trap '' XFSZ; ulimit -f 140; fails "File too large" "$zaya" convert "$golden/C/legacy" set "${small[@]}")
 fails "other settings or from another source" "$zaya" convert "$golden/C/legacy" set "${small[@]}" --embed-bits 6 --resume
 fails "other settings or from another source" "$zaya" convert "$golden/C/native" set "${small[@]}" --resume
+
+# Calibration on a text: the same keys and sizes, less error; resumed runs agree with undisturbed ones.
+"$zaya" synth tiny --preset tiny --layout native >/dev/null
+"$zaya" convert tiny plain >/dev/null
+"$zaya" convert tiny better --calibrate "$golden/../text/multilingual.txt" >log
+grep -Eq '^attention .*\(-[0-9.]+ %\)' log && grep -Eq '^experts .*\(-[0-9.]+ %\)' log || die "no gain: $(cat log)"
+diff <("$zaya" inspect plain --tensors | tail -n +2) <("$zaya" inspect better --tensors | tail -n +2) || die "other keys"
+! cmp -s plain/model-00001-of-00001.safetensors better/model-00001-of-00001.safetensors || die "calibration did nothing"
+echo too short >short.txt
+fails "needs 64 tokens or more" "$zaya" convert tiny bad2 --calibrate short.txt
+fails "absent.txt" "$zaya" convert tiny bad2 --calibrate absent.txt
+fails "tokenizer.json" "$zaya" convert "$golden/C/legacy" bad2 --calibrate "$golden/../text/multilingual.txt"
+[ ! -e bad2 ] && [ ! -e bad2.partial ] || die "a refused calibration left a folder"
+code=0
+"$zaya" convert tiny bad2 --mode mxfp8 --calibrate short.txt 2>/dev/null || code=$?
+[ $code -eq 2 ] || die "--calibrate with mxfp8: exit code $code"
