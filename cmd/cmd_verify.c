@@ -63,19 +63,15 @@ int cmd_verify(int argc, char **argv) {
   int n_args, code;
   if (!opt_parse(&spec, argc, argv, &n_args, &code)) return code;
   zaya_error err = {0};
-  zaya_text dir = {0};
-  zaya_verification *r =
-      zaya_resolve_model(argv[1], &dir, &err) ? zaya_verify(dir.data, &params, &err) : NULL;
-  if (!r) {
-    zaya_text_free(&dir);
-    return fail("verify", &err);
-  }
+  const char *dir = argv[1];
+  if (!find_model("verify", &dir)) return EXIT_FAILED;
+  zaya_verification *r = zaya_verify(dir, &params, &err);
+  if (!r) return fail("verify", &err);
   if (json)
-    print_json(dir.data, r);
+    print_json(dir, r);
   else
     print_text(r);
   bool ok = r->n_failed == 0;
   zaya_verification_free(r);
-  zaya_text_free(&dir);
   return ok ? EXIT_OK : EXIT_FAILED;
 }

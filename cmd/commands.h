@@ -5,6 +5,7 @@
 // clang-format off: a line each
 #define COMMAND_LIST(X) \
   X(bench, "measure how fast a model runs here, and how fast it could") \
+  X(card, "write a bundle's model card from what is measured") \
   X(compare, "how far two models are apart on a text") \
   X(convert, "make a quantized bundle from a float checkpoint") \
   X(inspect, "say what a bundle or checkpoint is") \

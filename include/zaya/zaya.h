@@ -819,6 +819,22 @@ typedef struct zaya_verify_params {
 ZAYA_API zaya_verification *zaya_verify(const char *dir, const zaya_verify_params *params, zaya_error *err);
 ZAYA_API void zaya_verification_free(zaya_verification *report);
 
+// ---------------------------------------------------------------------------------------------
+// Card: a bundle's model card from what was measured
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_card_params {
+  const char *name;    // title; NULL: the folder's name
+  const char *license; // for the front matter; NULL: none is named
+} zaya_card_params;
+
+// Appends the card (Markdown with Hugging Face front matter) of the folder that `inspection` and
+// `verification` describe. Reads config.json, jang_config.json and, where it is there, smoke.json.
+// `params` may be NULL.
+ZAYA_API bool zaya_card(const char *dir, const zaya_inspection *inspection,
+                        const zaya_verification *verification, const zaya_card_params *params, zaya_text *out,
+                        zaya_error *err);
+
 #ifdef __cplusplus
 }
 #endif
