@@ -1,6 +1,7 @@
 // measure: zaya_model_profile and zaya_model_limits: where time goes, and what the machine could do.
 #include "api/handles.h"
 #include "base/clock.h"
+#include "base/cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ void zaya_model_profile(zaya_model *m, bool on) {
 
 zaya_profile zaya_model_get_profile(const zaya_model *m) { return m->forward.profile.sums; }
 
-enum { READ_BYTES = 1 << 30, READ_UNIT = 1 << 20, PEAK_ROUNDS = 20000 };
+enum { LARGE_PAGE = 1 << 21, READ_BYTES = 1 << 30, READ_UNIT = 1 << 20, PEAK_ROUNDS = 20000 };
 
 typedef struct LimitsJob {
   const Kern *kern;
@@ -65,8 +66,12 @@ static void rate(Pool *pool, PoolFn fn, LimitsJob *j, double amount, double *bes
 }
 
 bool zaya_model_limits(zaya_model *m, double seconds, zaya_limits *out, zaya_error *err) {
-  LimitsJob job = {.kern = m->forward.linear.kern, .buffer = malloc(READ_BYTES)};
-  if (!job.buffer) return err_memory(err, READ_BYTES, "measuring how fast memory is read");
+  LimitsJob job = {.kern = m->forward.linear.kern};
+  void *buffer;
+  if (posix_memalign(&buffer, LARGE_PAGE, READ_BYTES))
+    return err_memory(err, READ_BYTES, "measuring how fast memory is read");
+  cpu_large_pages(buffer, READ_BYTES); // the page cache holds weights in large pieces too
+  job.buffer = buffer;
   *out = (zaya_limits){0};
   pthread_mutex_lock(&m->lock);
   pool_run(m->pool, fill_share, &job);

@@ -1,7 +1,8 @@
 // cpu: see cpu.h.
 #if defined(__linux__)
-#define _GNU_SOURCE // sched_getaffinity
+#define _GNU_SOURCE // sched_getaffinity, madvise
 #include <sched.h>
+#include <sys/mman.h>
 #endif
 #include "base/cpu.h"
 
@@ -22,6 +23,15 @@ int cpu_count(void) {
 #endif
   long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 ? (int)n : 1;
+}
+
+void cpu_large_pages(void *p, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  madvise(p, bytes, MADV_HUGEPAGE);
+#else
+  (void)p;
+  (void)bytes;
+#endif
 }
 
 #if defined(__x86_64__)

@@ -146,6 +146,10 @@ static void avx512_quantize(const float *x, size_t groups, const KernActs *out, 
 
 // --- rows times few tokens: bound by reading the rows ----------------------------------------------
 
+// Bytes of 4-bit codes to ask for ahead of use: some hundred nanoseconds of them. 6 KiB reached 79 % of
+// the reading rate, 2 KiB 73 % (Zen 4); codes of 8 bits are faster without.
+enum { AHEAD = 6144 };
+
 // 16 groups of 4-bit codes (256 bytes, `left` groups of them valid) as 8 vectors of bytes.
 INLINE void load_q4(const uint8_t *codes, size_t left, __m512i *lo, __m512i *hi) {
   const __m512i nibble = _mm512_set1_epi8(15);
@@ -187,10 +191,10 @@ INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, co
     const size_t left = groups - g;
     __m512i lo[4], hi[4];
     load_q4(codes + g * 16, left, lo, hi);
-    _mm_prefetch((const char *)codes + g * 16 + 2048, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + 2048 + 64, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + 2048 + 128, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + 2048 + 192, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + AHEAD, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 64, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 128, _MM_HINT_T0);
+    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 192, _MM_HINT_T0);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
 #pragma GCC unroll 4
     for (int t = 0; t < NT; t++) {
