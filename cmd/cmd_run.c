@@ -109,8 +109,10 @@ static int run(const RunOptions *o, const OptSpec *spec) {
   if (m) print_notes("run", m);
   if (m && !o->json && stderr_is_terminal()) {
     const zaya_model_info i = zaya_model_get_info(m);
-    fprintf(stderr, "%s: %s, %.2f GB, %d threads, ready in %.2f s\n", o->prompt.dir, i.format,
-            (double)i.tensor_bytes * 1e-9, i.n_threads, now_seconds() - start);
+    const bool large = i.tensor_bytes >= 1000000000;
+    fprintf(stderr, "%s: %s, %.1f %s, %d threads, ready in %.2f s\n", o->prompt.dir, i.format,
+            (double)i.tensor_bytes * (large ? 1e-9 : 1e-6), large ? "GB" : "MB", i.n_threads,
+            now_seconds() - start);
   }
   bool ok = m && prompt_build(&o->prompt, tok, &prompt, &err) && generate(o, spec, m, tok, &prompt, &err);
   prompt_free(&prompt);

@@ -44,9 +44,16 @@ void render_free(Render *r) {
   free(r);
 }
 
+static void put(Render *r, const char *text, size_t len);
+
+// The reasoning begins or ends: dim on a terminal, between tags where there are no colours.
 static void set_dim(Render *r, bool dim) {
-  if (r->colour && r->dim != dim) fputs(dim ? "\033[2m" : "\033[0m", stdout);
+  if (r->dim == dim) return;
   r->dim = dim;
+  if (r->colour)
+    fputs(dim ? "\033[2m" : "\033[0m", stdout);
+  else if (r->show_content)
+    put(r, dim ? "<think>\n" : "</think>\n", dim ? 8 : 9);
 }
 
 // A model's control characters could drive the terminal: there they are shown as U+FFFD.

@@ -9,9 +9,11 @@ cmake --build --preset release --target zaya | { [ -t 1 ] && cat || tail -n 1; }
 zaya=build/release/zaya model=models/nano
 
 ask() { # the command as one would type it, then what it prints
-  printf '\n$ zaya'
-  printf ' %q' "$@"
-  printf '\n'
+  local word line='$ zaya'
+  for word in "$@"; do
+    case $word in *[!a-zA-Z0-9_./-]*) line+=" '$word'" ;; *) line+=" $word" ;; esac
+  done
+  printf '\n%s\n' "$line"
   "$zaya" "$@"
 }
 
@@ -20,3 +22,5 @@ if [ $# -gt 0 ]; then
   exit
 fi
 ask run -m $model -p 'What is the capital of France?' --thinking off --temp 0
+ask run -m $model -p 'What is 8 + 9?' --thinking on --reasoning show --temp 0
+ask run -m $model -p 'What is the weather in Berlin?' --tools examples/tools.json --thinking off --temp 0
