@@ -109,6 +109,11 @@ const VTensor *verify_find(const Verify *v, const char *name) {
   return v->n_tensors ? bsearch(name, v->tensors, v->n_tensors, sizeof *v->tensors, by_name) : NULL;
 }
 
+bool verify_ends(const char *s, const char *tail) {
+  size_t n = strlen(s), m = strlen(tail);
+  return n >= m && !strcmp(s + n - m, tail);
+}
+
 const char *json_text(const json_t *object, const char *key) {
   return json_string_value(json_object_get(object, key));
 }

@@ -105,6 +105,7 @@ bool need_shards(const Verify *v, Check *c);
 bool need_layout(const Verify *v, Check *c);
 bool need_bundle(const Verify *v, Check *c);
 bool need_converted(const Verify *v, Check *c);
+bool verify_ends(const char *s, const char *tail);            // s ends with tail
 const char *json_text(const json_t *object, const char *key); // NULL: not there or no string
 
 // verify_files.c

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ends_with(const char *s, const char *tail) {
-  size_t n = strlen(s), m = strlen(tail);
-  return n >= m && !strcmp(s + n - m, tail);
-}
-
 // --- reading ----------------------------------------------------------------------------------------------
 
 static VShard *add_shard(Verify *v, const char *name, zaya_error *err) {
@@ -36,7 +31,7 @@ static bool list_folder(Verify *v, zaya_error *err) {
   if (!d) return err_errno(err, errno, "%s: cannot open", v->dir);
   bool ok = true;
   for (struct dirent *e; ok && (e = readdir(d)) != NULL;) {
-    if (!ends_with(e->d_name, ".safetensors") || !strcmp(e->d_name, VERIFY_SIDECAR)) continue;
+    if (!verify_ends(e->d_name, ".safetensors") || !strcmp(e->d_name, VERIFY_SIDECAR)) continue;
     VShard *s = add_shard(v, e->d_name, err);
     ok = s != NULL;
     if (ok) s->there = true;
@@ -114,8 +109,8 @@ bool verify_read_files(Verify *v, zaya_error *err) {
                  json_object_get(v->config_json, "quantization");
   for (size_t i = 0; i < v->n_tensors; i++) {
     const char *name = v->tensors[i].t->name;
-    v->jangtq = v->jangtq || ends_with(name, ".tq_packed");
-    v->converted = v->converted || ends_with(name, ".scales") || ends_with(name, ".tq_packed");
+    v->jangtq = v->jangtq || verify_ends(name, ".tq_packed");
+    v->converted = v->converted || verify_ends(name, ".scales") || verify_ends(name, ".tq_packed");
   }
   return true;
 }
@@ -277,11 +272,11 @@ void check_index_format(Verify *v, Check *c) {
 }
 
 void check_leftovers(Verify *v, Check *c) {
-  static const char *const tails[] = {".incomplete", ".partial", ".tmp", ".part", ".crdownload", ".aria2"};
+  static const char *const tails[] = {".incomplete", ".partial", ".tmp", ".writing", ".part", ".crdownload", ".aria2"};
   DIR *d = opendir(v->dir);
   if (!d) return;
   for (struct dirent *e; (e = readdir(d)) != NULL;)
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
-      if (ends_with(e->d_name, tails[i])) check_fail(c, "%s", e->d_name);
+      if (verify_ends(e->d_name, tails[i])) check_fail(c, "%s", e->d_name);
   closedir(d);
 }

@@ -10,11 +10,6 @@
 #define SWITCH ".switch_mlp."
 #define LOCAL  ".local_experts."
 
-static bool ends_with(const char *s, const char *tail) {
-  size_t n = strlen(s), m = strlen(tail);
-  return n >= m && !strcmp(s + n - m, tail);
-}
-
 static bool any_tensor(const Verify *v, const char *part) {
   for (size_t i = 0; i < v->n_tensors; i++)
     if (strstr(v->tensors[i].t->name, part)) return true;
@@ -77,8 +72,8 @@ void check_stacked_experts(Verify *v, Check *c) {
   size_t E = (size_t)v->config.n_experts, n = 0;
   for (size_t i = 0; i < v->n_tensors; i++) {
     const StTensor *t = v->tensors[i].t;
-    if (!strstr(t->name, SWITCH) || ends_with(t->name, ".tq_bits")) continue;
-    int ndim = ends_with(t->name, ".tq_norms") ? 2 : 3;
+    if (!strstr(t->name, SWITCH) || verify_ends(t->name, ".tq_bits")) continue;
+    int ndim = verify_ends(t->name, ".tq_norms") ? 2 : 3;
     char found[192];
     if (t->ndim != ndim || t->shape[0] != E)
       check_fail(c, "%.200s: expected %d dimensions with %zu experts in front, found %s", t->name, ndim, E,
@@ -93,7 +88,7 @@ void check_stacked_experts(Verify *v, Check *c) {
 
 // Writes the name of a companion of the tensor `file` ("....weight" or a bare native name).
 static const char *companion(const char *file, const char *tail, char out[ARCH_NAME_SIZE + 16]) {
-  size_t n = ends_with(file, ".weight") ? strlen(file) - 7 : strlen(file);
+  size_t n = verify_ends(file, ".weight") ? strlen(file) - 7 : strlen(file);
   snprintf(out, ARCH_NAME_SIZE + 16, "%.*s.%s", (int)n, file, tail);
   return out;
 }
@@ -130,7 +125,7 @@ static bool is_expected(const char *const *names, size_t n, const char *name) {
   char weight[ARCH_NAME_SIZE + 16];
   if (bsearch(&name, names, n, sizeof *names, by_text)) return true;
   for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-    if (!ends_with(name, tails[i]) || stem(name) >= ARCH_NAME_SIZE) continue;
+    if (!verify_ends(name, tails[i]) || stem(name) >= ARCH_NAME_SIZE) continue;
     const char *key = weight;
     snprintf(weight, sizeof weight, "%.*s.weight", (int)stem(name), name);
     if (bsearch(&key, names, n, sizeof *names, by_text)) return true;

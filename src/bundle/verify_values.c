@@ -14,11 +14,6 @@
 #define MAX_DEAD_SCALES 0.5f  // share of a tensor's scales that may be zero
 #define MAX_E8M0        147   // exponent 20: a scale of a million
 
-static bool ends_with(const char *s, const char *tail) {
-  size_t n = strlen(s), m = strlen(tail);
-  return n >= m && !strcmp(s + n - m, tail);
-}
-
 // --- one pass
 // -----------------------------------------------------------------------------------------------
 
@@ -124,7 +119,8 @@ static void scan(const StTensor *t, VStats *out) {
     scan_words(t, out);
   else if (t->dtype == DT_U8)
     scan_bytes(t, out);
-  if (is_stacked(t) && !ends_with(t->name, ".scales") && !ends_with(t->name, ".biases")) find_twins(t, out);
+  if (is_stacked(t) && !verify_ends(t->name, ".scales") && !verify_ends(t->name, ".biases"))
+    find_twins(t, out);
 }
 
 typedef struct ScanJob {
@@ -155,7 +151,7 @@ void check_finite(Verify *v, Check *c) {
   if (!need_shards(v, c)) return;
   for (size_t i = 0; i < v->n_tensors; i++) {
     const StTensor *t = v->tensors[i].t;
-    bool checked = dtype_is_float(t->dtype) || (t->dtype == DT_U8 && ends_with(t->name, ".scales"));
+    bool checked = dtype_is_float(t->dtype) || (t->dtype == DT_U8 && verify_ends(t->name, ".scales"));
     if (checked && !v->stats[i].finite)
       check_fail(c, "%.200s: element %zu is not a finite number", t->name, v->stats[i].at);
   }
@@ -166,16 +162,16 @@ void check_scale_range(Verify *v, Check *c) {
   for (size_t i = 0; i < v->n_tensors; i++) {
     const StTensor *t = v->tensors[i].t;
     const VStats *s = &v->stats[i];
-    bool scales = ends_with(t->name, ".scales");
+    bool scales = verify_ends(t->name, ".scales");
     if (!s->finite || s->zero) continue; // other checks
     if (scales && t->dtype == DT_U8 && t->nbytes && s->max > MAX_E8M0 && s->max < 255 &&
         strstr(t->name, "experts"))
       check_fail(c, "%.200s: an exponent of %.0f", t->name, s->max - 127);
     if (scales && t->dtype != DT_U8 && s->max > MAX_SCALE)
       check_fail(c, "%.200s: a scale of %.4g", t->name, s->max);
-    if (ends_with(t->name, ".biases") && !ends_with(t->name, "balancing_biases") && s->max > MAX_WEIGHT)
+    if (verify_ends(t->name, ".biases") && !verify_ends(t->name, "balancing_biases") && s->max > MAX_WEIGHT)
       check_fail(c, "%.200s: a bias of %.4g", t->name, s->max);
-    if (ends_with(t->name, ".tq_norms") && s->max > MAX_WEIGHT)
+    if (verify_ends(t->name, ".tq_norms") && s->max > MAX_WEIGHT)
       check_fail(c, "%.200s: a norm of %.4g", t->name, s->max);
     if (scales && t->dtype != DT_U8 && (float)s->n_tiny > MAX_DEAD_SCALES * (float)s->elements &&
         s->n_tiny < s->elements)
@@ -184,7 +180,7 @@ void check_scale_range(Verify *v, Check *c) {
 }
 
 static bool is_quantized_part(const char *name) {
-  return ends_with(name, ".scales") || ends_with(name, ".biases") || ends_with(name, ".tq_norms");
+  return verify_ends(name, ".scales") || verify_ends(name, ".biases") || verify_ends(name, ".tq_norms");
 }
 
 void check_float_range(Verify *v, Check *c) {
@@ -199,7 +195,7 @@ void check_float_range(Verify *v, Check *c) {
 
 // Offsets may well be zero everywhere; a model that was not trained with them has them so.
 static bool may_be_zero(const char *name) {
-  return ends_with(name, "bias") || ends_with(name, ".biases") || ends_with(name, "balancing_biases");
+  return verify_ends(name, "bias") || verify_ends(name, ".biases") || verify_ends(name, "balancing_biases");
 }
 
 void check_zero_tensors(Verify *v, Check *c) {
@@ -207,8 +203,8 @@ void check_zero_tensors(Verify *v, Check *c) {
   for (size_t i = 0; i < v->n_tensors; i++) {
     const StTensor *t = v->tensors[i].t;
     const VStats *s = &v->stats[i];
-    if (!t->nbytes || ends_with(t->name, ".tq_bits")) continue;
-    if (ends_with(t->name, ".scales") && t->dtype != DT_U8) {
+    if (!t->nbytes || verify_ends(t->name, ".tq_bits")) continue;
+    if (verify_ends(t->name, ".scales") && t->dtype != DT_U8) {
       if (s->n_tiny == s->elements) check_fail(c, "%.200s: every scale is zero", t->name);
     } else if (s->zero && !may_be_zero(t->name)) {
       check_fail(c, "%.200s", t->name);
