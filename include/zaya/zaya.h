@@ -612,6 +612,54 @@ ZAYA_API bool zaya_convert(const char *source, const char *out, const zaya_conve
                            zaya_convert_result *result, zaya_error *err);
 
 // ---------------------------------------------------------------------------------------------
+// Constraints: answers that cannot be but of a form (docs/structured-output.md): a JSON schema, a regular
+// expression, a grammar, calls of given tools
+// ---------------------------------------------------------------------------------------------
+
+// What the tokens of a tokenizer spell, ordered for masks. Made once per tokenizer (some tenths of a
+// second, some 15 MB for 262144 tokens); read-only: any number of threads may use it. Constraints
+// keep what they need of it: it may be freed before them, and so may the tokenizer.
+typedef struct zaya_vocabulary zaya_vocabulary;
+ZAYA_API zaya_vocabulary *zaya_vocabulary_new(const zaya_tokenizer *tokenizer, zaya_error *err);
+ZAYA_API void zaya_vocabulary_free(zaya_vocabulary *vocabulary);
+
+// Compiled and read-only: any number of sequences and threads may use one at a time.
+typedef struct zaya_constraint zaya_constraint;
+
+// JSON schema, draft 2020-12. What is not supported fails with ZAYA_E_UNSUPPORTED and a message that names
+// its JSON pointer; nothing is ignored but annotations.
+ZAYA_API zaya_constraint *zaya_constraint_from_schema(const zaya_vocabulary *vocabulary, const char *schema,
+                                                      size_t len, zaya_error *err);
+// A regular expression that the whole answer matches.
+ZAYA_API zaya_constraint *zaya_constraint_from_regex(const zaya_vocabulary *vocabulary, const char *pattern,
+                                                     size_t len, zaya_error *err);
+// A grammar in GBNF; errors name line and column.
+ZAYA_API zaya_constraint *zaya_constraint_from_gbnf(const zaya_vocabulary *vocabulary, const char *grammar,
+                                                    size_t len, zaya_error *err);
+
+typedef enum zaya_tool_choice {
+  ZAYA_TOOL_AUTO,     // text, then perhaps calls: only valid ones
+  ZAYA_TOOL_REQUIRED, // at least one call
+} zaya_tool_choice;
+
+typedef struct zaya_tools_params {
+  const char *tools; // JSON array as in OpenAI's requests
+  zaya_tool_choice choice;
+  const char *name;      // the one tool that may be called; NULL: any
+  bool parallel;         // several calls may follow one another
+  zaya_output_tags tags; // as for the output; NULL: ZAYA's own
+} zaya_tools_params;
+
+ZAYA_API zaya_constraint *zaya_constraint_from_tools(const zaya_vocabulary *vocabulary,
+                                                     const zaya_tools_params *params, zaya_error *err);
+ZAYA_API void zaya_constraint_free(zaya_constraint *constraint);
+
+// Whether a finished text is of the form; the error says where it is not. Schemas are checked apart from
+// the grammar, on the parsed value.
+ZAYA_API bool zaya_constraint_check(const zaya_constraint *constraint, const char *text, size_t len,
+                                    zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
 // Generation: the answer to a prompt, as events (see Output)
 // ---------------------------------------------------------------------------------------------
 
@@ -622,6 +670,9 @@ typedef struct zaya_generate_params {
   size_t n_stops;
   zaya_output_params output; // tools, whether the prompt opened a thinking block, ...
   zaya_thinking thinking;    // the budget
+  // On the answer behind the thinking; NULL: none. The answer then ends only when it is complete and valid.
+  // But for tools, the answer's text is taken as it is: no markup is looked for in it.
+  const zaya_constraint *constraint;
 } zaya_generate_params;
 
 typedef enum zaya_finish {

@@ -1,4 +1,5 @@
 // generate: zaya_generate: one session, one answer.
+#include "api/constraint.h"
 #include "api/handles.h"
 #include "engine/gen.h"
 
@@ -31,6 +32,14 @@ static bool answer(zaya_session *s, Gen *g, float *logits, zaya_error *err) {
   }
 }
 
+// Starts the constraint that the parameters name.
+static bool constrain(GenParams *gp, zaya_error *err) {
+  const zaya_constraint *c = gp->p.constraint;
+  if (!c) return true;
+  gp->p.output.verbatim = !c->calls;
+  return guide_start(c->guide, &gp->constraint, err);
+}
+
 bool zaya_generate(zaya_session *s, const zaya_tokenizer *tokenizer, const int32_t *prompt, size_t n,
                    const zaya_generate_params *params, zaya_output_fn fn, void *user,
                    zaya_generate_result *result, zaya_error *err) {
@@ -43,13 +52,13 @@ bool zaya_generate(zaya_session *s, const zaya_tokenizer *tokenizer, const int32
   if (!logits) return err_memory(err, V * sizeof *logits, "logits");
   // The last token of an answer is not fed: one more than what is free.
   const size_t free_tokens = zaya_session_capacity(s) - zaya_session_length(s);
-  const GenParams gp = {.tok = tokenizer,
-                        .n_vocab = V,
-                        .p = *params,
-                        .room = free_tokens >= n ? free_tokens - n + 1 : 0,
-                        .fn = fn,
-                        .user = user};
-  Gen *g = gen_new(&gp, err);
+  GenParams gp = {.tok = tokenizer,
+                  .n_vocab = V,
+                  .p = *params,
+                  .room = free_tokens >= n ? free_tokens - n + 1 : 0,
+                  .fn = fn,
+                  .user = user};
+  Gen *g = constrain(&gp, err) ? gen_new(&gp, err) : NULL;
   const double start = seconds();
   bool ok =
       g && gen_prompt(g, prompt, n, err) && zaya_session_feed(s, prompt, n, ZAYA_LOGITS_LAST, logits, err);

@@ -61,15 +61,27 @@ static GramExpr surrogate_pair(GramBuilder *b) {
   return gram_cat(b, parts, 7);
 }
 
-GramExpr jstr_free_char(GramBuilder *b) {
+static GramExpr any_escape(GramBuilder *b) {
   GramExpr hex = gram_cat2(b, gram_text(b, "u"), gram_alt2(b, unit(b), surrogate_pair(b)));
-  GramExpr escape = gram_cat2(b, gram_text(b, "\\"), gram_alt2(b, one_of(b, "\"\\/bfnrt"), hex));
-  return gram_alt2(b, gram_set(b, raw_ranges, 3, false), escape);
+  return gram_cat2(b, gram_text(b, "\\"), gram_alt2(b, one_of(b, "\"\\/bfnrt"), hex));
 }
 
-GramExpr jstr_plain_char(GramBuilder *b) {
-  static const GramRange all = {0, 0x10FFFF};
-  return jstr_set(b, &all, 1);
+GramExpr jstr_free_char(GramBuilder *b) {
+  return gram_alt2(b, gram_set(b, raw_ranges, 3, false), any_escape(b));
+}
+
+GramExpr jstr_free_char_no_lt(GramBuilder *b) {
+  static const GramRange raw[] = {{0x20, 0x21}, {0x23, '<' - 1}, {'<' + 1, 0x5B}, {0x5D, 0x10FFFF}};
+  return gram_alt2(b, gram_set(b, raw, 4, false), any_escape(b));
+}
+
+GramExpr jstr_free_no_tags(GramBuilder *b) {
+  static const GramRange behind[] = {{0x20, 0x21},    {0x23, '/' - 1}, {'/' + 1, '<' - 1},
+                                     {'<' + 1, 0x5B}, {0x5D, 'z' - 1}, {'z' + 1, 0x10FFFF}};
+  GramExpr next = gram_alt2(b, gram_set(b, behind, 6, false), any_escape(b));
+  GramExpr lt = gram_cat2(b, gram_repeat(b, gram_text(b, "<"), 1, GRAM_INF), next);
+  GramExpr body = gram_repeat(b, gram_alt2(b, jstr_free_char_no_lt(b), lt), 0, GRAM_INF);
+  return gram_cat2(b, body, gram_repeat(b, gram_text(b, "<"), 0, GRAM_INF));
 }
 
 static bool in_ranges(const GramRange *r, size_t n, uint32_t c) {
@@ -140,12 +152,31 @@ static uint32_t code_point(const char *s, size_t *n) {
   return v;
 }
 
+// Takes one code point out of sorted ranges, of which there may then be one more.
+static size_t without(GramRange *r, size_t n, uint32_t c) {
+  for (size_t i = 0; i < n; i++) {
+    if (c < r[i].lo || c > r[i].hi) continue;
+    GramRange above = {c + 1, r[i].hi};
+    if (r[i].lo < c) {
+      r[i].hi = c - 1;
+      if (above.lo > above.hi) return n;
+      memmove(r + i + 2, r + i + 1, (n - i - 1) * sizeof *r);
+      r[i + 1] = above;
+      return n + 1;
+    }
+    r[i] = above; // perhaps empty, which gram_set leaves out
+    return n;
+  }
+  return n;
+}
+
 // A rule for what may follow the first `at` bytes that the names names[0..n) share, so that the whole is none
 // of them, closing quote included. `rest` is any characters and the quote.
-static uint32_t other_rule(GramBuilder *b, const Name *names, size_t n, size_t at, GramExpr rest) {
+static uint32_t other_rule(GramBuilder *b, const Name *names, size_t n, size_t at, GramExpr rest,
+                           bool no_lt) {
   uint32_t rule = gram_rule(b, "another name");
   GramExpr *alts = malloc((n + 2) * sizeof *alts);
-  GramRange *other = malloc((n + 1) * sizeof *other);
+  GramRange *other = malloc((n + 2) * sizeof *other);
   if (!alts || !other || !gram_builder_ok(b, NULL)) {
     free(alts);
     free(other);
@@ -161,13 +192,14 @@ static uint32_t other_rule(GramBuilder *b, const Name *names, size_t n, size_t a
     uint32_t c = code_point(names[i].text + at, &size);
     while (j < n && names[j].len >= at + size && !memcmp(names[j].text + at, names[i].text + at, size)) j++;
     GramRange one = {c, c};
-    alts[n_alts++] =
-        gram_cat2(b, jstr_set(b, &one, 1), gram_use(b, other_rule(b, names + i, j - i, at + size, rest)));
+    alts[n_alts++] = gram_cat2(b, jstr_set(b, &one, 1),
+                               gram_use(b, other_rule(b, names + i, j - i, at + size, rest, no_lt)));
     if (c > from) other[n_other++] = (GramRange){from, c - 1};
     from = c + 1;
     i = j;
   }
   if (from <= 0x10FFFF) other[n_other++] = (GramRange){from, 0x10FFFF};
+  if (no_lt) n_other = without(other, n_other, '<');
   alts[n_alts++] = gram_cat2(b, jstr_set(b, other, n_other), rest);
   gram_define(b, rule, gram_alt(b, alts, n_alts));
   free(alts);
@@ -175,9 +207,10 @@ static uint32_t other_rule(GramBuilder *b, const Name *names, size_t n, size_t a
   return rule;
 }
 
-GramExpr jstr_other(GramBuilder *b, const char *const *texts, const size_t *lens, size_t n) {
+GramExpr jstr_other(GramBuilder *b, const char *const *texts, const size_t *lens, size_t n, bool no_lt) {
+  static const GramRange most[] = {{0, '<' - 1}, {'<' + 1, 0x10FFFF}}, all = {0, 0x10FFFF};
   uint32_t rest = gram_rule(b, "any characters");
-  GramExpr any = gram_repeat(b, jstr_plain_char(b), 0, GRAM_INF);
+  GramExpr any = gram_repeat(b, no_lt ? jstr_set(b, most, 2) : jstr_set(b, &all, 1), 0, GRAM_INF);
   gram_define(b, rest, gram_cat2(b, any, gram_text(b, "\"")));
   if (!n) return gram_cat2(b, gram_text(b, "\""), gram_use(b, rest));
   Name *names = malloc(n * sizeof *names);
@@ -192,7 +225,7 @@ GramExpr jstr_other(GramBuilder *b, const char *const *texts, const size_t *lens
   if (longest > 4096)
     err_set(&b->err, ZAYA_E_LIMIT, "a property name of more than 4096 bytes");
   else
-    rule = other_rule(b, names, n, 0, gram_use(b, rest));
+    rule = other_rule(b, names, n, 0, gram_use(b, rest), no_lt);
   free(names);
   return gram_cat2(b, gram_text(b, "\""), gram_use(b, rule));
 }

@@ -10,11 +10,15 @@
 
 #include "text/gram.h"
 
-GramExpr jstr_free_char(GramBuilder *b);  // any character, any spelling
-GramExpr jstr_plain_char(GramBuilder *b); // any character but U+0000, one spelling
+GramExpr jstr_free_char(GramBuilder *b); // any character, any spelling
+// The same without a raw "<", for strings inside markup.
+GramExpr jstr_free_char_no_lt(GramBuilder *b);
+// Any characters, any spelling, but no raw "</" and no raw "<z": no tag of a tool call can be in it.
+GramExpr jstr_free_no_tags(GramBuilder *b);
 // One character of the class (sorted ranges), plain.
 GramExpr jstr_set(GramBuilder *b, const GramRange *ranges, size_t n);
 // Appends the plain spelling of `text` with its quotes.
 bool jstr_quote(Buf *out, const char *text, size_t len, zaya_error *err);
-// A plain string, with its quotes, that is none of the `n` given texts. `n` sums to few thousand bytes.
-GramExpr jstr_other(GramBuilder *b, const char *const *texts, const size_t *lens, size_t n);
+// A plain string, with its quotes, that is none of the `n` given texts. `n` sums to few thousand bytes. With
+// `no_lt` it holds no "<" beyond the length of a prefix of theirs.
+GramExpr jstr_other(GramBuilder *b, const char *const *texts, const size_t *lens, size_t n, bool no_lt);

@@ -194,7 +194,8 @@ static bool make_values(Maker *m, const Parts *list, const json_t *values, bool 
   bool ok = alts || err_memory(m->r.err, n * sizeof *alts, "a schema");
   for (size_t i = 0; ok && i < n; i++) {
     const json_t *v = is_const ? values : json_array_get(values, i);
-    if (parts_valid(&m->r, list, v, &ok)) ok = make_value(m, v, &alts[n_alts++]);
+    if (parts_valid(&m->r, list, v, &ok) && (m->mode != MAKER_RAW || json_is_string(v)))
+      ok = make_value(m, v, &alts[n_alts++]);
   }
   if (ok) *out = gram_alt(m->b, alts, n_alts);
   free(alts);
@@ -227,7 +228,7 @@ static bool make_branches(Maker *m, const Parts *list, size_t which, const char 
 }
 
 static bool make_types(Maker *m, const Parts *list, GramExpr *out) {
-  unsigned types = parts_types(list);
+  unsigned types = parts_types(list) & (m->mode == MAKER_RAW ? TYPE_STRING : TYPE_ANY);
   GramExpr alts[8];
   size_t n = 0;
   bool ok = true;
@@ -275,22 +276,24 @@ static bool make_pending(Maker *m) {
 
 // --- entry points ------------------------------------------------------------------------------------------
 
-bool schema_expr(GramBuilder *b, json_t *root, json_t *schema, const char *at, GramExpr *out,
-                 zaya_error *err) {
+bool maker_expr(GramBuilder *b, json_t *root, Parts *list, MakerMode mode, GramExpr *out, zaya_error *err) {
   zaya_error e = {0}; // parts of the work look at it: it must be there
-  Maker m = {.r = {.root = root, .err = &e}, .b = b};
+  Maker m = {.r = {.root = root, .err = &e}, .b = b, .mode = mode};
   m.blank = gram_opt(b, gram_text(b, " "));
-  Parts list = {0};
-  bool ok = parts_add(&m.r, &list, schema, at, 0);
-  if (ok)
-    ok = maker_use(&m, &list, out);
-  else
-    parts_free(&list);
-  ok = ok && make_pending(&m);
+  bool ok = maker_use(&m, list, out) && make_pending(&m);
   for (size_t i = 0; i < m.n_rules; i++) parts_free(&m.rules[i].parts);
   free(m.rules);
   reader_free(&m.r);
   return ok || err_set(err, e.status, "%s", e.message);
+}
+
+bool schema_expr(GramBuilder *b, json_t *root, json_t *schema, const char *at, GramExpr *out,
+                 zaya_error *err) {
+  Reader r = {.root = root, .err = err};
+  Parts list = {0};
+  if (parts_add(&r, &list, schema, at, 0)) return maker_expr(b, root, &list, MAKER_JSON, out, err);
+  parts_free(&list);
+  return false;
 }
 
 Schema *schema_parse(const char *text, size_t len, zaya_error *err) {

@@ -46,6 +46,7 @@ static bool put_member(Object *o, const Parts *list, const char *name) {
     return false;
   }
   if (!maker_use(m, &parts, &value)) return false;
+  if (!maker_fits(m, name)) return false;
   Buf key = {0};
   bool ok = jstr_quote(&key, name, strlen(name), m->r.err) && buf_putc(&key, ':', m->r.err);
   if (ok)
@@ -98,7 +99,7 @@ static bool read_others(Object *o, const Parts *list) {
   }
   if (ok) {
     uint32_t rule = gram_rule(m->b, "another member");
-    GramExpr key = jstr_other(m->b, names, lens, o->n),
+    GramExpr key = jstr_other(m->b, names, lens, o->n, m->mode == MAKER_CALL),
              colon = gram_cat2(m->b, gram_text(m->b, ":"), m->blank);
     gram_define(m->b, rule, gram_cat3(m->b, key, colon, value));
     o->other = gram_use(m->b, rule);

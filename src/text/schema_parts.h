@@ -98,9 +98,16 @@ typedef struct Pending { // a rule whose conjunction is still to be compiled
   uint64_t hash;
 } Pending;
 
+typedef enum MakerMode {
+  MAKER_JSON,
+  MAKER_CALL, // JSON in a tool call: no raw "</" and no raw "<z", so that no tag is in it
+  MAKER_RAW,  // strings only, as they stand in a tool call: without quotes, else the same
+} MakerMode;
+
 typedef struct Maker {
   Reader r;
   GramBuilder *b;
+  MakerMode mode;
   Pending *rules; // all that were asked for, those from `next` on still to be compiled
   size_t n_rules, cap_rules, next;
   GramExpr blank;  // what may stand behind , and :
@@ -108,8 +115,12 @@ typedef struct Maker {
   bool has_string;
 } Maker;
 
+// The values of a conjunction, in a builder that the caller owns; takes the list over.
+bool maker_expr(GramBuilder *b, json_t *root, Parts *list, MakerMode mode, GramExpr *out, zaya_error *err);
 // A use of the rule for a conjunction; takes the list over.
 bool maker_use(Maker *m, Parts *list, GramExpr *out);
+// False, with the error, for a text that must not stand in a tool call.
+bool maker_fits(Maker *m, const char *text);
 bool make_object(Maker *m, const Parts *list, GramExpr *out);
 bool make_array(Maker *m, const Parts *list, GramExpr *out);
 bool make_string(Maker *m, const Parts *list, GramExpr *out);

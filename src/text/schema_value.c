@@ -19,7 +19,9 @@ static GramExpr any_string(Maker *m) {
   if (!m->has_string) {
     m->string = gram_rule(m->b, "string");
     m->has_string = true;
-    gram_define(m->b, m->string, quoted(m->b, gram_repeat(m->b, jstr_free_char(m->b), 0, GRAM_INF)));
+    GramExpr inside = m->mode == MAKER_CALL ? jstr_free_no_tags(m->b)
+                                            : gram_repeat(m->b, jstr_free_char(m->b), 0, GRAM_INF);
+    gram_define(m->b, m->string, quoted(m->b, inside));
   }
   return gram_use(m->b, m->string);
 }
@@ -47,7 +49,7 @@ static bool put_pattern(Maker *m, Patterns *p, const char *text, bool contains, 
 }
 
 static bool read_patterns(Maker *m, const Parts *list, Patterns *p) {
-  p->r = malloc((2 * list->n + 1) * sizeof *p->r);
+  p->r = malloc((2 * list->n + 2) * sizeof *p->r);
   if (!p->r) return err_memory(m->r.err, list->n * sizeof *p->r, "a schema");
   for (size_t i = 0; i < list->n; i++) {
     const Part *part = &list->p[i];
@@ -60,8 +62,18 @@ static bool read_patterns(Maker *m, const Parts *list, Patterns *p) {
   return true;
 }
 
+// The texts that match all patterns; in a tool call without "</" and "<z", so that no tag can be in them.
+static bool joined(Maker *m, Patterns *p, uint32_t min, uint32_t max, RegexTarget target, GramExpr *out) {
+  zaya_error e = {0};
+  bool ok = m->mode == MAKER_JSON || put_pattern(m, p, "^(?:[^<]|<+[^</z])*<*$", true, p->at, p->key);
+  if (!ok) return false;
+  return regex_all((const Regex *const *)p->r, p->n, min, max, m->b, target, out, &e) ||
+         reader_fail(&m->r, p->at, p->key, e.message);
+}
+
 bool make_string(Maker *m, const Parts *list, GramExpr *out) {
   uint32_t min = 0, max = GRAM_INF;
+  Patterns p = {.at = list->n ? list->p[0].at : "", .key = "maxLength"};
   for (size_t i = 0; i < list->n; i++) {
     uint32_t lo = read_count(list->p[i].schema, "minLength", 0),
              hi = read_count(list->p[i].schema, "maxLength", GRAM_INF);
@@ -69,16 +81,16 @@ bool make_string(Maker *m, const Parts *list, GramExpr *out) {
     if (hi < max) max = hi;
   }
   if (min > max) return *out = gram_never(m->b), true;
-  Patterns p = {0};
   bool ok = read_patterns(m, list, &p);
-  if (ok && p.n) {
-    zaya_error e = {0};
-    GramExpr inside = 0;
-    ok = regex_all((const Regex *const *)p.r, p.n, min, max, m->b, REGEX_JSON, &inside, &e);
-    if (!ok) reader_fail(&m->r, p.at, p.key, e.message);
+  GramExpr inside = 0;
+  if (ok && m->mode == MAKER_RAW) {
+    ok = joined(m, &p, min, max, REGEX_TEXT, out);
+  } else if (ok && p.n) {
+    ok = joined(m, &p, min, max, REGEX_JSON, &inside);
     *out = quoted(m->b, inside);
   } else if (min || max != GRAM_INF) {
-    *out = quoted(m->b, gram_repeat(m->b, jstr_free_char(m->b), min, max));
+    inside = m->mode == MAKER_CALL ? jstr_free_char_no_lt(m->b) : jstr_free_char(m->b);
+    *out = quoted(m->b, gram_repeat(m->b, inside, min, max));
   } else {
     *out = any_string(m);
   }
@@ -198,6 +210,11 @@ bool make_number(Maker *m, const Parts *list, bool integer, GramExpr *out) {
 // --- constants
 // -------------------------------------------------------------------------------------------------
 
+bool maker_fits(Maker *m, const char *text) {
+  if (m->mode == MAKER_JSON || !(strstr(text, "</") || strstr(text, "<z"))) return true;
+  return err_set(m->r.err, ZAYA_E_UNSUPPORTED, "schema: \"%.80s\" looks like a tag of a tool call", text);
+}
+
 // Appends a scalar as it is written in output.
 static bool put_scalar(Buf *b, const json_t *v, zaya_error *err) {
   char text[40];
@@ -225,7 +242,8 @@ static bool make_list(Maker *m, const json_t *v, GramExpr *out) {
     if (it) {
       Buf key = {0};
       const char *name = json_object_iter_key(it);
-      ok = ok && jstr_quote(&key, name, strlen(name), m->r.err) && buf_putc(&key, ':', m->r.err);
+      ok = ok && maker_fits(m, name) && jstr_quote(&key, name, strlen(name), m->r.err) &&
+           buf_putc(&key, ':', m->r.err);
       if (ok) x = gram_cat3(m->b, gram_bytes(m->b, key.data, key.len), m->blank, x);
       buf_free(&key);
       it = json_object_iter_next((json_t *)v, it);
@@ -240,6 +258,11 @@ static bool make_list(Maker *m, const json_t *v, GramExpr *out) {
 
 bool make_value(Maker *m, const json_t *v, GramExpr *out) {
   if (json_is_array(v) || json_is_object(v)) return make_list(m, v, out);
+  if (json_is_string(v) && !maker_fits(m, json_string_value(v))) return false;
+  if (m->mode == MAKER_RAW) {
+    *out = gram_bytes(m->b, json_string_value(v), json_string_length(v));
+    return true;
+  }
   Buf b = {0};
   bool ok = put_scalar(&b, v, m->r.err);
   if (ok) *out = gram_bytes(m->b, b.data, b.len);
