@@ -102,7 +102,7 @@ bool verify_read_files(Verify *v, zaya_error *err) {
   v->tok_config = read_json(v, "tokenizer_config.json");
   v->special_map = read_json(v, "special_tokens_map.json");
   if (!list_folder(v, err) || !list_index(v, err)) return false;
-  qsort(v->shards, v->n_shards, sizeof *v->shards, by_shard_name);
+  if (v->n_shards) qsort(v->shards, v->n_shards, sizeof *v->shards, by_shard_name);
   if (!open_shards(v, err)) return false;
   v->converted = jsonio_exists(v->dir, "jang_config.json") ||
                  json_object_get(v->config_json, "weight_format") ||

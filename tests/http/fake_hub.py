@@ -297,6 +297,20 @@ def hang(seconds):
     return run
 
 
+def in_halves(event):
+    """Half the file, and the rest when the event is set."""
+    def run(h, data):
+        h.send_response(200)
+        h.send_header("Content-Length", str(len(data)))
+        h.end_headers()
+        h.wfile.write(data[:len(data) // 2])
+        h.wfile.flush()
+        event.wait(90)
+        h.wfile.write(data[len(data) // 2:])
+        return True
+    return run
+
+
 def redirect(url):
     def run(h, data):
         h.send_response(302)
