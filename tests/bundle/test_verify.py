@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -669,6 +670,25 @@ class Verify(unittest.TestCase):
         os.remove(path + "/tokenizer.json")
         self.assertFalse(self.verify(path, "--hash")["ok"])
         self.assertFalse(os.path.exists(sums), "sums written for a bundle with failures")
+
+    def test_random_damage(self):
+        """Whatever the bytes: a report, never a crash."""
+        rng = random.Random(11)
+        source, path = self.scratch + "/synth", self.scratch + "/damaged"
+        names = sorted(os.listdir(source))
+        for _ in range(40):
+            shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(source, path)
+            name = path + "/" + rng.choice(names)
+            with open(name, "rb") as f:
+                data = bytearray(f.read())
+            for _ in range(rng.choice((1, 3, 30))):
+                data[rng.randrange(min(len(data), 20000))] = rng.randrange(256)
+            if rng.random() < 0.2:
+                del data[rng.randrange(len(data)):]
+            with open(name, "wb") as f:
+                f.write(data)
+            self.verify(path)
 
     def test_no_folder(self):
         r = run("verify", self.scratch + "/nothing")
