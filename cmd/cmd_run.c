@@ -18,6 +18,8 @@ typedef struct RunOptions {
   int top_k;
   uint64_t seed;
   OptList stops;
+  const char *think_note;
+  const char *schema, *grammar, *regex, *tool_choice;
   bool exact, json;
 } RunOptions;
 
@@ -65,6 +67,33 @@ static size_t context_for(const RunOptions *o, const zaya_model *m, size_t n_pro
   return need < most ? need : most;
 }
 
+static zaya_constraint *tools_constraint(const RunOptions *o, const zaya_vocabulary *v, const char *tools,
+                                         zaya_error *err) {
+  const bool named = strcmp(o->tool_choice, "auto") && strcmp(o->tool_choice, "required");
+  const zaya_tools_params p = {.tools = tools,
+                               .choice = strcmp(o->tool_choice, "auto") ? ZAYA_TOOL_REQUIRED : ZAYA_TOOL_AUTO,
+                               .name = named ? o->tool_choice : NULL,
+                               .parallel = !named};
+  return zaya_constraint_from_tools(v, &p, err);
+}
+
+// The form that the command line asks the answer to have. False when that failed; *out NULL: any form.
+static bool read_constraint(const RunOptions *o, const zaya_tokenizer *tok, const char *tools,
+                            zaya_constraint **out, zaya_error *err) {
+  const char *file = o->schema ? o->schema : o->grammar;
+  zaya_text text = {0};
+  if (!file && !o->regex && !o->tool_choice) return true;
+  if (file && !read_input(file, &text, err)) return false;
+  zaya_vocabulary *v = zaya_vocabulary_new(tok, err);
+  if (v && o->schema) *out = zaya_constraint_from_schema(v, text.data ? text.data : "", text.len, err);
+  if (v && o->grammar) *out = zaya_constraint_from_gbnf(v, text.data ? text.data : "", text.len, err);
+  if (v && o->regex) *out = zaya_constraint_from_regex(v, o->regex, strlen(o->regex), err);
+  if (v && o->tool_choice) *out = tools_constraint(o, v, tools, err);
+  zaya_vocabulary_free(v);
+  zaya_text_free(&text);
+  return *out != NULL;
+}
+
 static void print_stats(const zaya_generate_result *r) {
   const size_t fed = r->tokens ? r->tokens - 1 : 0; // the last token drawn is not computed with
   fprintf(stderr, "prompt %zu tokens, %.1f tokens/s; answer %zu tokens, %.1f tokens/s", r->prompt_tokens,
@@ -84,10 +113,21 @@ static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, co
   p.output.plain = o->prompt.raw;
   p.output.thinking = prompt->thinks;
   p.output.tools = prompt->tools;
-  p.thinking.has_limit = opt_seen(spec, "think-budget");
+  const bool off =
+      o->prompt.thinking && !strcmp(o->prompt.thinking, "off"); // not even of the model's own accord
+  p.thinking.has_limit = opt_seen(spec, "think-budget") || off;
   p.thinking.limit = (size_t)o->think_budget;
+  p.thinking.has_soft_limit = p.thinking.has_limit && o->think_budget >= 4; // a gentle end before a hard one
+  p.thinking.soft_limit = p.thinking.limit / 4 * 3;
+  p.thinking.note = o->think_note;
+  zaya_constraint *constraint = NULL;
+  if (!read_constraint(o, tok, prompt->tools, &constraint, err)) return false;
+  p.constraint = constraint;
   zaya_session *s = zaya_session_new(m, context_for(o, m, prompt->ids.len), err);
-  if (!s) return false;
+  if (!s) {
+    zaya_constraint_free(constraint);
+    return false;
+  }
   Render *r = render_new(o->json ? RENDER_JSON : RENDER_STREAM, o->reasoning, err);
   zaya_generate_result result;
   catch_interrupt();
@@ -96,6 +136,7 @@ static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, co
   if (ok && !o->json && stderr_is_terminal()) print_stats(&result);
   render_free(r);
   zaya_session_free(s);
+  zaya_constraint_free(constraint);
   return ok;
 }
 
@@ -133,7 +174,9 @@ int cmd_run(int argc, char **argv) {
       OPTION_STRING("tools", 0, &o.prompt.tools, "FILE", "tools the model may call, as OpenAI-style JSON"),
       OPTION_ENUM("thinking", 0, &o.prompt.thinking, "on|off|auto",
                   "think before answering (auto: the template's default)"),
-      OPTION_INT("think-budget", 0, &o.think_budget, "N", 0, 1e9, "at most N tokens of thinking"),
+      OPTION_INT("think-budget", 0, &o.think_budget, "N", 0, 1e9,
+                 "at most N tokens of thinking; from 3/4 of them on it ends where\nthe model is ready to"),
+      OPTION_STRING("think-note", 0, &o.think_note, "TEXT", "said before the thinking is cut off"),
       OPTION_ENUM("reasoning", 0, &o.reasoning, "show|hide|only",
                   "print the thinking (default: show on a terminal,\nhide in a pipe)"),
       OPTION_FLAG("raw", 0, &o.prompt.raw, "continue the text as it is: no chat format"),
@@ -152,6 +195,12 @@ int cmd_run(int argc, char **argv) {
       OPTION_U64("seed", 0, &o.seed, "N", "the same seed gives the same answer (default: a new one)"),
       OPTION_LIST("stop", 0, &o.stops, "TEXT", "end before this text (may be given several times)"),
       OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
+      OPTION_STRING("json-schema", 0, &o.schema, "FILE", "the answer is JSON that this schema describes"),
+      OPTION_STRING("grammar", 0, &o.grammar, "FILE", "the answer follows this grammar (GBNF)"),
+      OPTION_STRING("regex", 0, &o.regex, "PATTERN", "the answer matches this regular expression"),
+      OPTION_STRING(
+          "tool-choice", 0, &o.tool_choice, "auto|required|NAME",
+          "with --tools: calls are always valid; required or\nNAME: there is one, or one of this tool"),
       OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
       OPTION_FLAG("json", 0, &o.json, "one JSON object with text, reasoning, calls, counts and times"),
       OPTION_END};
@@ -171,6 +220,10 @@ int cmd_run(int argc, char **argv) {
     code = opt_usage_error(&spec, "give one of -p, -f and --messages");
   else if (o.prompt.raw && (o.prompt.system || o.prompt.messages || o.prompt.tools || o.prompt.thinking))
     code = opt_usage_error(&spec, "--raw knows no chat format: it goes with -p or -f only");
+  else if (!!o.schema + !!o.grammar + !!o.regex + !!o.tool_choice > 1)
+    code = opt_usage_error(&spec, "give one of --json-schema, --grammar, --regex and --tool-choice");
+  else if (o.tool_choice && !o.prompt.tools)
+    code = opt_usage_error(&spec, "--tool-choice needs --tools");
   else if (!find_model("run", &o.prompt.dir))
     code = EXIT_FAILED;
   else

@@ -30,6 +30,18 @@ is stop_string "$(field '["finish_reason"]' <<<"$stop")"
 is "${raw%%"${raw:4:2}"*}" "$(field '["text"]' <<<"$stop")"
 is True "$("$zaya" run -m "$m" -p x --thinking on --think-budget 5 -n 60 --seed 1 --json | field '["usage"]["reasoning_tokens"] >= 5')"
 
+# The form of an answer: the model is noise, the form is met all the same.
+form() { "$zaya" run -m "$m" -p x --thinking off --seed 3 -n 2000 "$@"; }
+[[ $(form --regex '[a-c]{3}-[0-9]{1,4}') =~ ^[a-c]{3}-[0-9]{1,4}$ ]] || { echo "no match"; exit 1; }
+echo 'root ::= "yes" | "no"' >"$scratch/yes.gbnf"
+[[ $(form --grammar "$scratch/yes.gbnf") =~ ^(yes|no)$ ]] || { echo "neither yes nor no"; exit 1; }
+echo '[{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}}]' >"$scratch/tools"
+is "f int" "$(form --tools "$scratch/tools" --tool-choice f --json | field '["tool_calls"][0]["name"] + " " + type(d["tool_calls"][0]["arguments"]["n"]).__name__')"
+echo '{"type": "string", "foo": 1}' >"$scratch/schema"
+fails 1 "/foo" "$zaya" run -m "$m" -p x --json-schema "$scratch/schema"
+fails 2 "give one of --json-schema" "$zaya" run -m "$m" -p x --json-schema a --regex b
+fails 2 "needs --tools" "$zaya" run -m "$m" -p x --tool-choice auto
+
 fails 2 "which model" "$zaya" run -p x
 fails 2 "--temp must be a number" "$zaya" run -m "$m" -p x --temp hot
 fails 2 "give one of -p, -f and --messages" "$zaya" run -m "$m" -p x -f y
