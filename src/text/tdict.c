@@ -43,7 +43,7 @@ static bool hash_key(TRt *rt, TVal key, uint64_t *out) {
   case T_DICT:
   case T_SLICE:
   case T_VIEW: trt_type_error(rt, "a '%s' cannot be a key", tval_type_name(key)); return false;
-  default: *out = mix(h, &key.l, sizeof key.l); return true;
+  default: *out = mix(h, &key.l, sizeof(void *)); return true;
   }
 }
 

@@ -23,15 +23,19 @@ static TVal resolve(TRt *rt, TStr *name) {
   return g ? (TVal){.type = T_GLOBAL, .g = g} : (TVal){.type = T_MISSING};
 }
 
+// A variable of the scope `hops` further out; tscope knows that there is one.
+static TVal *slot_at(TFrame *f, int hops, int slot) {
+  for (; hops > 0 && f->parent; hops--) f = f->parent;
+  return &f->slots[slot];
+}
+
 static void run_loads(TRt *rt, TFrame *f, const TScope *scope) {
   for (int i = 0; i < scope->n_slots; i++) {
     const TLoad *l = &scope->loads[i];
     if (l->kind == LOAD_RESOLVE) {
       f->slots[i] = resolve(rt, l->name);
     } else if (l->kind == LOAD_ALIAS) {
-      TFrame *outer = f;
-      for (int h = 0; h <= l->hops; h++) outer = outer->parent;
-      f->slots[i] = outer->slots[l->slot];
+      f->slots[i] = *slot_at(f, l->hops + 1, l->slot);
     }
   }
 }
@@ -44,10 +48,7 @@ TFrame *texec_enter(TRt *rt, const TScope *scope, TFrame *parent) {
 
 // --- assignment --------------------------------------------------------------------------------
 
-static TVal *variable(TFrame *f, const TNode *n) {
-  for (int i = 0; i < n->hops; i++) f = f->parent;
-  return &f->slots[n->slot];
-}
+static TVal *variable(TFrame *f, const TNode *n) { return slot_at(f, n->hops, n->slot); }
 
 static bool unpack(TRt *rt, TFrame *f, const TNode *target, TVal v) {
   TIter *it = titer_of(rt, v);

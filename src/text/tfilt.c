@@ -263,15 +263,16 @@ FILTER(f_filesizeformat) {
   if (!targs_bind(rt, "filesizeformat", args, "binary?", a)) return tval_none();
   if (!to_float(rt, v, &f)) return trt_type_error(rt, "a '%s' is no size", tval_type_name(v));
   bool binary = a[0].type != T_MISSING && tval_truth(rt, a[0]);
-  double base = binary ? 1024 : 1000, unit = base;
+  double base = binary ? 1024 : 1000;
   char text[64];
   if (f == 1) {
-    strcpy(text, "1 Byte");
+    snprintf(text, sizeof text, "1 Byte");
   } else if (f < base) {
     snprintf(text, sizeof text, "%.0f Bytes", trunc(f));
   } else {
     int i = 0;
-    for (unit = base * base; i < 7 && f >= unit; i++) unit *= base;
+    double unit = base * base;
+    for (; i < 7 && f >= unit; i++) unit *= base;
     snprintf(text, sizeof text, "%.1f %c%sB", base * f / unit, (binary ? "KMGTPEZY" : "kMGTPEZY")[i],
              binary ? "i" : "");
   }
@@ -298,7 +299,7 @@ const TFilter tfilt_table[] = {
 
 const TFilter *trt_find_filter(const TStr *name) {
   const TFilter *const tables[] = {tfilt_table, tfilt_str_table, tfilt_seq_table};
-  for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+  for (int t = 0; t < 3; t++)
     for (const TFilter *f = tables[t]; f->name; f++)
       if (strlen(f->name) == name->len && !memcmp(f->name, name->p, name->len)) return f;
   return NULL;

@@ -153,7 +153,7 @@ FILTER(f_format) {
   if (args->n && args->n_kw)
     return trt_fail(rt, ZAYA_E_INVALID, "format takes positional or keyword arguments, not both");
   TStr *s = tval_to_str(rt, v);
-  TVal values = tval_none();
+  TVal values;
   if (args->n_kw) {
     values = tval_dict(rt);
     for (size_t i = 0; i < args->n_kw && !rt->failed; i++)

@@ -74,7 +74,7 @@ static void put_int(TSb *sb, int64_t i, const Spec *s, uint8_t origin) {
   char zeros[MAX_PRECISION + 80];
   size_t len = strlen(digits), want = s->precision > (int64_t)len ? (size_t)s->precision : len;
   memset(zeros, '0', want - len);
-  strcpy(zeros + (want - len), digits);
+  memcpy(zeros + (want - len), digits, len + 1);
   put_number(sb, i < 0, prefix, zeros, s, origin);
 }
 
@@ -98,9 +98,11 @@ static void put_float(TSb *sb, double f, const Spec *s, uint8_t origin) {
     case 'G': snprintf(text, sizeof text, s->alt ? "%#.*G" : "%.*G", precision, v); break;
     default: snprintf(text, sizeof text, s->alt ? "%#.*f" : "%.*f", precision, v); break;
     }
-    if (!s->type && strspn(text, "0123456789") == strlen(text)) strcat(text, ".0"); // format(3.0, '.3')
+    size_t n = strlen(text); // format(3.0, '.3') is 3.0
+    if (!s->type && strspn(text, "0123456789") == n) snprintf(text + n, sizeof text - n, ".0");
   }
-  if (percent) strcat(text, "%");
+  size_t end = strlen(text);
+  if (percent) snprintf(text + end, sizeof text - end, "%%");
   put_number(sb, signbit(f) && !isnan(f), "", text, s, origin);
 }
 

@@ -25,7 +25,7 @@ static TVal fn_range(TRt *rt, const TArgs *args) {
   if (over || n > MAX_RANGE) return trt_fail(rt, ZAYA_E_LIMIT, "range() of more than %d numbers", MAX_RANGE);
   TRange *r = trt_alloc(rt, 1, sizeof *r);
   if (!r) return tval_none();
-  *r = (TRange){start, step, n};
+  *r = (TRange){start, stop, step, n};
   return (TVal){.type = T_RANGE, .r = r};
 }
 

@@ -110,7 +110,8 @@ TVal titer_list(TRt *rt, TVal v) {
 }
 
 // Python's slice.indices(): brings start and stop into range and counts the elements.
-static bool slice_bounds(TRt *rt, int64_t len, TVal *part, int64_t *start, int64_t *step, int64_t *n) {
+static bool slice_bounds(TRt *rt, int64_t len, TVal *part, int64_t *start, int64_t *stop, int64_t *step,
+                         int64_t *n) {
   int64_t v[3];
   bool given[3];
   for (int i = 0; i < 3; i++) {
@@ -137,6 +138,7 @@ static bool slice_bounds(TRt *rt, int64_t len, TVal *part, int64_t *start, int64
   int64_t span = back ? bound[0] - bound[1] : bound[1] - bound[0], stride = back ? -*step : *step;
   *n = span > 0 ? (span - 1) / stride + 1 : 0;
   *start = bound[0];
+  *stop = bound[1];
   return true;
 }
 
@@ -145,13 +147,18 @@ TVal tval_slice(TRt *rt, TVal v, TVal start, TVal stop, TVal step) {
   TVal parts[3] = {start, stop, step};
   if (v.type != T_STR && v.type != T_LIST && v.type != T_TUPLE && v.type != T_RANGE)
     return trt_type_error(rt, "a '%s' cannot be sliced", tval_type_name(v));
-  int64_t first, by, n;
-  if (!slice_bounds(rt, tval_len(rt, v), parts, &first, &by, &n)) return tval_none();
+  int64_t first, last, by, n;
+  if (!slice_bounds(rt, tval_len(rt, v), parts, &first, &last, &by, &n)) return tval_none();
   if (v.type == T_STR) return tval_str(tstr_slice(rt, v.s, first, by, n));
   if (v.type == T_RANGE) {
     TRange *r = trt_alloc(rt, 1, sizeof *r);
     if (!r) return tval_none();
-    *r = (TRange){v.r->start + first * v.r->step, n > 1 ? v.r->step * by : 1, n};
+    int64_t from = v.r->start, stride = v.r->step; // of an empty range the ends may lie anywhere
+    *r = (TRange){.n = n};
+    if (__builtin_mul_overflow(stride, by, &r->step) || __builtin_mul_overflow(stride, first, &r->start) ||
+        __builtin_add_overflow(from, r->start, &r->start) || __builtin_mul_overflow(stride, last, &r->stop) ||
+        __builtin_add_overflow(from, r->stop, &r->stop))
+      return trt_fail(rt, ZAYA_E_LIMIT, "an integer beyond 64 bits");
     return (TVal){.type = T_RANGE, .r = r};
   }
   TVal list = tval_list(rt, (TType)v.type, (size_t)n);

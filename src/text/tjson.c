@@ -16,21 +16,15 @@ typedef struct Dump {
 static bool dump(Dump *d, TVal v);
 
 static void escape(char out[16], uint32_t cp) {
-  switch (cp) {
-  case '"': strcpy(out, "\\\""); break;
-  case '\\': strcpy(out, "\\\\"); break;
-  case '\n': strcpy(out, "\\n"); break;
-  case '\r': strcpy(out, "\\r"); break;
-  case '\t': strcpy(out, "\\t"); break;
-  case '\f': strcpy(out, "\\f"); break;
-  case '\b': strcpy(out, "\\b"); break;
-  default:
-    if (cp < 0x10000)
-      snprintf(out, 16, "\\u%04x", (unsigned)cp);
-    else
-      snprintf(out, 16, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((cp - 0x10000) >> 10)),
-               (unsigned)(0xDC00 + ((cp - 0x10000) & 0x3FF)));
-  }
+  static const char plain[] = "\"\\\n\r\t\f\b", letters[] = "\"\\nrtfb";
+  const char *hit = cp && cp < 0x80 ? strchr(plain, (int)cp) : NULL;
+  if (hit)
+    snprintf(out, 16, "\\%c", letters[hit - plain]);
+  else if (cp < 0x10000)
+    snprintf(out, 16, "\\u%04x", (unsigned)cp);
+  else
+    snprintf(out, 16, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((cp - 0x10000) >> 10)),
+             (unsigned)(0xDC00 + ((cp - 0x10000) & 0x3FF)));
 }
 
 static bool dump_str(Dump *d, TStr *s) {
@@ -57,7 +51,7 @@ static bool dump_str(Dump *d, TStr *s) {
 static bool dump_float(Dump *d, TVal v) {
   char text[40];
   if (isnan(v.f) || isinf(v.f))
-    strcpy(text, isnan(v.f) ? "NaN" : v.f < 0 ? "-Infinity" : "Infinity");
+    snprintf(text, sizeof text, "%s", isnan(v.f) ? "NaN" : v.f < 0 ? "-Infinity" : "Infinity");
   else
     tval_float_repr(v.f, text);
   return tsb_lit(&d->sb, text, v.origin);

@@ -51,7 +51,7 @@ void *tmem_grow(Tmem *m, void *old, size_t old_size, size_t new_size) {
     return old;
   }
   void *p = tmem_alloc(m, new_size);
-  if (p && old_size) memcpy(p, old, old_size);
+  if (p && old && old_size) memcpy(p, old, old_size);
   return p;
 }
 

@@ -41,8 +41,8 @@ static void snippet(const Tmpl *t, uint32_t pos, size_t line_end, char out[80]) 
   snprintf(out, 80, "%.*s%s", (int)n, t->src + pos, cut ? "..." : "");
 }
 
-static bool error_at(const Tmpl *t, uint32_t pos, zaya_status status, zaya_error *err, const char *fmt,
-                     va_list args) {
+__attribute__((format(printf, 5, 0))) static bool error_at(const Tmpl *t, uint32_t pos, zaya_status status,
+                                                           zaya_error *err, const char *fmt, va_list args) {
   char text[600], code[80];
   uint32_t column;
   size_t begin, end;
@@ -76,8 +76,8 @@ TNode *tast_node(Tmpl *t, TKind kind, uint32_t pos, zaya_error *err) {
 bool tast_push(Tmpl *t, TNodes *list, TNode *node, zaya_error *err) {
   if (list->n == list->cap) {
     size_t cap = list->cap ? list->cap * 2 : 4;
-    TNode **grown = tmem_grow(&t->mem, list->at, list->cap * sizeof *grown, cap * sizeof *grown);
-    if (!grown) return err_memory(err, cap * sizeof *grown, "a template's tree");
+    TNode **grown = tmem_grow(&t->mem, list->at, list->cap * sizeof(TNode *), cap * sizeof(TNode *));
+    if (!grown) return err_memory(err, cap * sizeof(TNode *), "a template's tree");
     list->at = grown;
     list->cap = cap;
   }
@@ -103,9 +103,9 @@ TStr *tast_intern(Tmpl *t, const char *p, size_t len, uint32_t *id, zaya_error *
   }
   if (t->n_names == t->cap_names) {
     uint32_t cap = t->cap_names ? t->cap_names * 2 : 64;
-    TStr **names = tmem_grow(&t->mem, t->names, t->cap_names * sizeof *names, cap * sizeof *names);
+    TStr **names = tmem_grow(&t->mem, t->names, t->cap_names * sizeof(TStr *), cap * sizeof(TStr *));
     if (!names) {
-      err_memory(err, cap * sizeof *names, "a template's names");
+      err_memory(err, cap * sizeof(TStr *), "a template's names");
       return NULL;
     }
     t->names = names;

@@ -40,7 +40,7 @@ typedef struct TUndef { // what was not there, for the message of the first use 
 } TUndef;
 
 typedef struct TRange {
-  int64_t start, step, n;
+  int64_t start, stop, step, n;
 } TRange;
 
 typedef struct TKw {

@@ -41,7 +41,7 @@ static bool copy_leaves(TRt *rt, const TStr *rope, char *p, uint8_t *mask) {
     if (s->p) {
       end -= s->len;
       if (s->len) memcpy(p + end, s->p, s->len);
-      if (s->mask)
+      if (mask && s->mask)
         memcpy(mask + end, s->mask, s->len);
       else if (mask)
         memset(mask + end, s->origin, s->len);
@@ -50,7 +50,7 @@ static bool copy_leaves(TRt *rt, const TStr *rope, char *p, uint8_t *mask) {
     }
     if (n == cap) {
       size_t grown = cap ? cap * 2 : 32;
-      stack = tmem_grow(&rt->mem, stack, cap * sizeof *stack, grown * sizeof *stack);
+      stack = tmem_grow(&rt->mem, stack, cap * sizeof(TStr *), grown * sizeof(TStr *));
       if (!stack) return false;
       cap = grown;
     }

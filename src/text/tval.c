@@ -352,7 +352,7 @@ static bool write_view(TRt *rt, TSb *sb, TVal v) {
 
 static bool write_range(TSb *sb, TVal v) {
   char text[96];
-  long long stop = (long long)(v.r->start + v.r->n * v.r->step);
+  long long stop = v.r->stop;
   if (v.r->step == 1)
     snprintf(text, sizeof text, "range(%lld, %lld)", (long long)v.r->start, stop);
   else

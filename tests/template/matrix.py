@@ -11,6 +11,7 @@ kept, in the cache (.cache/templates; other people's work: it is not ours to sto
 """
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -170,7 +171,7 @@ def batch(command, cases):
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as f:
         json.dump({"context": {}, "cases": cases}, f, ensure_ascii=False)
         f.flush()
-        run = subprocess.run([*command, f.name], capture_output=True, env={"TZ": "UTC", "PATH": "/usr/local/bin:/usr/bin:/bin"})
+        run = subprocess.run([*command, f.name], capture_output=True, env={**os.environ, "TZ": "UTC"})
     if run.returncode:
         sys.exit(f"{command[0]}: {run.stderr.decode()}")
     return json.loads(run.stdout)
