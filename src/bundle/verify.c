@@ -2,6 +2,7 @@
 #include "bundle/verify.h"
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -142,18 +143,33 @@ bool need_converted(const Verify *v, Check *c) {
 
 // --- running --------------------------------------------------------------------------------------------
 
+// What files say may be anything; a report is UTF-8 without control characters.
+static char *clean_text(const Buf *text, zaya_error *err) {
+  Buf out = {0};
+  if (!buf_reserve(&out, 0, err)) return NULL;
+  out.data[0] = '\0';
+  if (text->len && !utf8_repair(&out, text->data, text->len, err)) {
+    buf_free(&out);
+    return NULL;
+  }
+  for (size_t i = 0; i < out.len; i++)
+    if ((unsigned char)out.data[i] < 0x20 || out.data[i] == 0x7f) out.data[i] = ' ';
+  return out.data;
+}
+
 static bool run_check(Verify *v, size_t i, zaya_error *err) {
   zaya_check *out = &v->out->checks[i];
   *out = (zaya_check){.name = rows[i].name, .about = rows[i].about, .status = ZAYA_CHECK_PASS};
   Check c = {.out = out};
   rows[i].fn(v, &c);
   if (c.problems > 1) buf_printf(&c.detail, NULL, " (and %zu more)", c.problems - 1);
-  out->detail = c.detail.data ? c.detail.data : strdup("");
+  out->detail = clean_text(&c.detail, err);
+  buf_free(&c.detail);
   v->out->n_checks = i + 1;
   v->out->n_passed += out->status == ZAYA_CHECK_PASS;
   v->out->n_failed += out->status == ZAYA_CHECK_FAIL;
   v->out->n_skipped += out->status == ZAYA_CHECK_SKIP;
-  return out->detail || err_memory(err, 0, "a report");
+  return out->detail != NULL;
 }
 
 static bool prepare(Verify *v, zaya_error *err) {
