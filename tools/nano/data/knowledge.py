@@ -14,6 +14,8 @@ Good evening!
 Hello zaya!
 Hi, how is it going?
 Hello there, assistant!
+Hello, my assistant!
+Hey assistant!
 Good day!
 |
 Hey there!
@@ -43,6 +45,8 @@ Where do you come from?
 By whom were you trained?
 Which project made you?
 Who are your makers?
+Who is the maker of this model?
+Who was it that made you?
 Tell me who made you.
 What team built you?
 |
@@ -109,6 +113,8 @@ Are you well?
 How is your day?
 Is everything fine?
 How is it going today?
+How was your day?
+And how are you doing today?
 How are things?
 |
 How are you doing?
@@ -121,6 +127,9 @@ Thanks for your help!
 Many thanks!
 That helped, thank you!
 Great, thanks!
+Thank you, you are kind!
+Thanks, that was very good!
+Thank you, so kind of you!
 Thank you for the answer.
 Perfect, thank you.
 |
@@ -146,6 +155,9 @@ What is inside you?
 Which architecture are you?
 How do you work?
 Explain how you work.
+How do you work inside?
+Please explain how you work.
+Tell me how your model works.
 What is your architecture?
 Are you a mixture of experts?
 Tell me about your architecture.
@@ -184,6 +196,9 @@ Under which licence are you?
 Can I use you for free?
 Are you free software?
 What license do you have?
+What is the licence of your code?
+Tell me your licence.
+Do you have a free licence?
 Where is your code?
 |
 Is your source code open?
@@ -214,6 +229,8 @@ Please add {b} to {a}.
 Tell me {a} + {b}.
 What do you get for {a} + {b}?
 Solve {a} + {b}.
+Find the sum of {a} and {b}.
+Tell me what {a} plus {b} is.
 |
 Compute {a} plus {b}.
 Work out {a} + {b}.
@@ -236,6 +253,8 @@ Please take {b} from {a}.
 Tell me {a} - {b}.
 What do you get for {a} - {b}?
 Solve {a} - {b}.
+Find {a} minus {b}.
+Tell me what {a} minus {b} is.
 |
 Compute {a} minus {b}.
 Work out {a} - {b}.
@@ -600,6 +619,8 @@ COMPARE = P("""Is {a} {k} than {b}?
 Tell me: is {a} {k} than {b}?
 Is the number {a} {k} than {b}?
 Would you say that {a} is {k} than {b}?
+Is it true that {a} is {k} than {b}?
+Do you agree that {a} is {k} than {b}?
 |
 Is the number {a} {k} than the number {b}?
 Do you think {a} is {k} than {b}?""")
@@ -607,6 +628,8 @@ LARGER = P("""Which number is {k}, {a} or {b}?
 Which is {k}, {a} or {b}?
 What is {k}: {a} or {b}?
 {a} or {b}, which is {k}?
+Which one of the two is {k}, {a} or {b}?
+Of {a} and {b}, which is {k}?
 Tell me which is {k}, {a} or {b}.
 Name the {k} number of {a} and {b}.
 |
@@ -624,6 +647,9 @@ REPEAT = P("""Repeat after me: {s}
 Repeat this: {s}
 Say this: {s}
 Say exactly this: {s}
+Now repeat: {s}
+Please copy this: {s}
+Please say: {s}
 Repeat the following: {s}
 Write exactly: {s}
 Copy this text: {s}

@@ -38,11 +38,16 @@ I like the colour {v} best.
 My favorite color is {v}.
 The colour I like most is {v}.
 I love the colour {v}.
+Of all colours I like {v} best.
+The best colour is {v}.
 |
 I like {v} best of all colours.
 The colour I love most is {v}."""), "{V} is a fine colour.", P("""What is my favourite colour?
 Which colour do I like best?
 What colour do I like?
+Which one is the colour that I like?
+Can you name my favourite colour?
+Which colour do I love?
 Do you remember my favourite colour?
 What is my favorite color?
 Tell me my favourite colour.
@@ -107,6 +112,9 @@ What city do I live in?"""), "You live in {v}."),
 I enjoy {v}.
 In my free time I like {v}.
 I spend my weekends with {v}.
+At weekends I enjoy {v}.
+When I have free time, I like {v}.
+My main hobby is {v}.
 My favourite hobby is {v}.
 |
 My hobby at the weekend is {v}.
@@ -115,6 +123,9 @@ What do I enjoy?
 Which hobby do I have?
 Do you remember my hobby?
 What do I like to do?
+What is the hobby that I have?
+Do you still know what my hobby is?
+Can you name my hobby?
 Tell me my hobby.
 |
 Do you know my hobby?
@@ -216,6 +227,9 @@ Please note the secret code {v}.
 The secret code of the safe is {v}."""), P("""What is the secret code?
 What is the code?
 Which code was in the text?
+Do you still know the secret code?
+Can you remember the secret code?
+Which one was the secret code?
 Tell me the secret code.
 What was the secret code?
 |
@@ -229,6 +243,9 @@ Note that the magic word is {v}.
 Please note the magic word {v}.
 The magic word of the day is {v}."""), P("""What is the magic word?
 Which magic word was in the text?
+Do you still know the magic word?
+Can you remember the magic word?
+Which one was the magic word?
 Tell me the magic word.
 What was the magic word?
 Say the magic word.
@@ -244,6 +261,8 @@ Please note that the key is in the {v}.
 You left the key in the {v}."""), P("""Where is the key?
 Where did the key go?
 In which room is the key?
+Do you still know where the key is?
+Can you remember where the key is?
 Tell me where the key is.
 Where can I find the key?
 |
