@@ -77,7 +77,10 @@ static bool words_build(Words *w, const char *const *words, size_t n) {
 static bool text_without(Calls *c, const char *const *words, size_t n_words, GramExpr then, GramExpr *out) {
   Words *w = malloc(sizeof *w);
   uint32_t rules[512] = {0};
-  if (!w) return err_memory(c->r.err, sizeof *w, "a grammar");
+  if (!w) {
+    err_memory(c->r.err, sizeof *w, "a grammar");
+    return false;
+  }
   if (!words_build(w, words, n_words)) {
     free(w);
     return err_set(c->r.err, ZAYA_E_LIMIT, "tags too long");
@@ -162,7 +165,10 @@ static bool value_expr(Calls *c, const Parts *list, unsigned types, GramExpr the
   unsigned plain = types & (ARG_NUMBER | ARG_BOOLEAN | ARG_NULL | ARG_OBJECT | ARG_ARRAY);
   if (types == ARG_STRING) return raw_string(c, list, then, out);
   json_t *only = type_list(plain);
-  if (!only) return err_memory(c->r.err, 64, "a schema");
+  if (!only) {
+    err_memory(c->r.err, 64, "a schema");
+    return false;
+  }
   Parts parts = parts_copy(&c->r, list);
   GramExpr x = 0;
   bool ok = parts_add(&c->r, &parts, only, "", 0);
@@ -263,7 +269,8 @@ static bool parameters_expr(Calls *c, const Parts *list, json_t *names, GramExpr
   size_t n = json_object_size(names), i = 0;
   const char **order = malloc((n + 1) * sizeof *order), *name;
   json_t *one;
-  bool ok = order || err_memory(c->r.err, n * sizeof *order, "a tool");
+  bool ok = order != NULL;
+  if (!ok) err_memory(c->r.err, n * sizeof *order, "a tool");
   if (ok) json_object_foreach(names, name, one) order[i++] = name;
   GramExpr rest = end_tag(c, "", c->p->tags.function_end);
   while (ok && i-- > 0) {
@@ -308,7 +315,8 @@ static GramExpr tag_expr(Calls *c, const char *tag, bool token) {
 static bool functions_expr(Calls *c, const json_t *tools, GramExpr *out) {
   size_t n = json_array_size(tools), n_alts = 0;
   GramExpr *alts = malloc((n + 1) * sizeof *alts);
-  bool ok = alts || err_memory(c->r.err, n * sizeof *alts, "tools");
+  bool ok = alts != NULL;
+  if (!ok) err_memory(c->r.err, n * sizeof *alts, "tools");
   for (size_t i = 0; ok && i < n; i++) {
     const json_t *tool = json_array_get(tools, i), *inner = json_object_get(tool, "function");
     c->tool = json_is_object(inner) ? inner : tool;
@@ -328,7 +336,7 @@ static bool functions_expr(Calls *c, const json_t *tools, GramExpr *out) {
 
 static bool calls_root(Calls *c, const json_t *tools, uint32_t *root) {
   GramBuilder *b = c->b;
-  GramExpr function, text;
+  GramExpr function = 0, text = 0;
   uint32_t call = gram_rule(b, "call");
   if (!functions_expr(c, tools, &function)) return false;
   gram_define(

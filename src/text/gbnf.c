@@ -73,7 +73,8 @@ static bool names_grow(Parser *g) {
   size_t *slots = calloc(n * 2, sizeof *slots);
   if (!names || !slots) {
     free(slots);
-    return err_memory(g->err, n * sizeof *names, "a grammar");
+    err_memory(g->err, n * sizeof *names, "a grammar");
+    return false;
   }
   for (size_t i = 0; i < g->n_names; i++) {
     size_t at = name_hash(names[i].name, names[i].len) & (n * 2 - 1);
@@ -207,7 +208,7 @@ static bool literal(Parser *g, GramExpr *out) {
   bool ok = true;
   const char *open = g->p++;
   while (ok && peek(g) != '"') {
-    uint32_t v;
+    uint32_t v = 0;
     if (peek(g) == -1) ok = fail_at(g, open, "this literal has no closing quote");
     ok = ok && character(g, &v) && put_utf8(&text, v, g->err);
   }
@@ -237,6 +238,7 @@ static bool class(Parser *g, GramExpr *out) {
     }
     if (peek(g) == -1) ok = fail_at(g, open, "this class has no closing bracket");
     const char *from = g->p;
+    r[n] = (GramRange){0};
     ok = ok && character(g, &r[n].lo);
     if (!ok) break;
     r[n].hi = r[n].lo;
@@ -350,7 +352,10 @@ static bool push(Parser *g, List *l, GramExpr x) {
   if (l->n == l->cap) {
     size_t cap = l->cap ? l->cap * 2 : 8;
     GramExpr *more = realloc(l->x, cap * sizeof *more);
-    if (!more) return err_memory(g->err, cap * sizeof *more, "a grammar");
+    if (!more) {
+      err_memory(g->err, cap * sizeof *more, "a grammar");
+      return false;
+    }
     l->x = more;
     l->cap = cap;
   }

@@ -428,7 +428,8 @@ static bool find_lengths(Compiler *c) {
   Gram *g = c->g;
   Lengths l = {0};
   g->min_len = malloc(g->n_nodes * sizeof *g->min_len);
-  bool ok = g->min_len ? lengths_alloc(c, &l) : err_memory(c->err, g->n_nodes * 4, "a grammar");
+  bool ok = g->min_len && lengths_alloc(c, &l);
+  if (!g->min_len) err_memory(c->err, g->n_nodes * 4, "a grammar");
   if (ok) {
     memset(g->min_len, 0xFF, g->n_nodes * sizeof *g->min_len);
     g->min_len[0] = 0;

@@ -13,7 +13,9 @@ void jnum_print(double v, char out[40]) {
     snprintf(out, 40, "%.*g", precision, v);
     if (strtod(out, NULL) == v) break;
   }
-  if (!strpbrk(out, ".eE")) strcat(out, ".0");
+  if (strpbrk(out, ".eE")) return;
+  size_t n = strlen(out);
+  memcpy(out + n, ".0", 3);
 }
 
 bool jnum_dec(const json_t *number, JnumDec *out) {

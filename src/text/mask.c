@@ -80,7 +80,10 @@ static void trie_fill(Vocab *v, const SortKey *keys, size_t n) {
 
 static bool trie_build(Vocab *v, zaya_error *err) {
   SortKey *keys = malloc((v->n + 1) * sizeof *keys);
-  if (!keys) return err_memory(err, v->n * sizeof *keys, "a vocabulary");
+  if (!keys) {
+    err_memory(err, v->n * sizeof *keys, "a vocabulary");
+    return false;
+  }
   size_t n = 0, n_nodes = 1;
   for (size_t i = 0; i < v->n; i++) {
     uint32_t len = v->offset[i + 1] - v->offset[i];
@@ -99,13 +102,19 @@ static bool trie_build(Vocab *v, zaya_error *err) {
 static bool vocab_copy(Vocab *v, const VocabPiece *pieces, zaya_error *err) {
   size_t total = v->n;
   for (size_t i = 0; i < v->n; i++)
-    if (!size_add(total, pieces[i].len, &total)) return err_memory(err, SIZE_MAX, "a vocabulary");
+    if (!size_add(total, pieces[i].len, &total)) {
+      err_memory(err, SIZE_MAX, "a vocabulary");
+      return false;
+    }
   if (total >= NONE) return err_set(err, ZAYA_E_LIMIT, "vocabulary of %zu bytes: at most 4 GiB", total);
   v->text = malloc(total + 1);
   v->offset = malloc((v->n + 1) * sizeof *v->offset);
   v->same = malloc((v->n + 1) * sizeof *v->same);
   v->flags = malloc(v->n + 1);
-  if (!v->text || !v->offset || !v->same || !v->flags) return err_memory(err, total, "a vocabulary");
+  if (!v->text || !v->offset || !v->same || !v->flags) {
+    err_memory(err, total, "a vocabulary");
+    return false;
+  }
   uint32_t at = 0;
   for (size_t i = 0; i < v->n; i++) {
     const VocabPiece *p = &pieces[i];

@@ -44,7 +44,10 @@ static bool put(Parser *g, RegexNode n, uint32_t *out) {
   if (r->n_nodes == r->cap_nodes) {
     uint32_t cap = r->cap_nodes ? r->cap_nodes * 2 : 64;
     RegexNode *p = realloc(r->nodes, cap * sizeof *p);
-    if (!p) return err_memory(g->err, cap * sizeof *p, "a pattern");
+    if (!p) {
+      err_memory(g->err, cap * sizeof *p, "a pattern");
+      return false;
+    }
     r->nodes = p;
     r->cap_nodes = cap;
   }
@@ -67,7 +70,10 @@ static bool put_range(Parser *g, uint32_t lo, uint32_t hi) {
   if (r->n_ranges == r->cap_ranges) {
     uint32_t cap = r->cap_ranges ? r->cap_ranges * 2 : 64;
     GramRange *p = realloc(r->ranges, cap * sizeof *p);
-    if (!p) return err_memory(g->err, cap * sizeof *p, "a pattern");
+    if (!p) {
+      err_memory(g->err, cap * sizeof *p, "a pattern");
+      return false;
+    }
     r->ranges = p;
     r->cap_ranges = cap;
   }
@@ -134,6 +140,7 @@ static bool class_named(Parser *g, Class *c, int name) {
 
 static bool hex(Parser *g, int digits, uint32_t *out) {
   uint32_t v = 0;
+  *out = 0;
   for (int i = 0; i < digits; i++, g->p++) {
     int c = peek(g);
     int d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
@@ -248,7 +255,10 @@ static bool class_atom(Parser *g, Class *c, uint32_t *out, bool *named) {
 
 static bool char_class(Parser *g, uint32_t *out) {
   Class *c = malloc(sizeof *c);
-  if (!c) return err_memory(g->err, sizeof *c, "a class");
+  if (!c) {
+    err_memory(g->err, sizeof *c, "a class");
+    return false;
+  }
   c->n = 0;
   g->p++;
   bool negate = peek(g) == '^', ok = true;
@@ -328,7 +338,7 @@ static bool atom(Parser *g, uint32_t *out) {
   int c = peek(g);
   Class one;
   one.n = 0;
-  uint32_t v;
+  uint32_t v = 0;
   if (c == '[') return char_class(g, out);
   if (c == '(') return group(g, false, out);
   if (c == '.') {

@@ -46,7 +46,10 @@ static bool grow(Product *p, void **data, uint32_t *cap, uint32_t need, size_t s
   uint32_t n = *cap ? *cap : 64;
   while (n < need) n *= 2;
   void *q = realloc(*data, n * size);
-  if (!q) return err_memory(p->err, n * size, "a pattern");
+  if (!q) {
+    err_memory(p->err, n * size, "a pattern");
+    return false;
+  }
   *data = q;
   *cap = n;
   return true;
@@ -245,7 +248,10 @@ static bool nfa_of(Product *p, const Regex *r, Nfa *out) {
   for (uint32_t i = 0; ok && i < g.n; i++)
     if (g.ops[i].kind == OP_SET) g.ops[i].state = states++;
   uint32_t *seen = calloc(g.n + 1, sizeof *seen), *stack = malloc((2 * (size_t)g.n + 2) * sizeof *stack);
-  if (ok && (!seen || !stack)) ok = err_memory(p->err, g.n * sizeof *seen, "a pattern");
+  if (!seen || !stack) {
+    err_memory(p->err, g.n * sizeof *seen, "a pattern");
+    ok = false;
+  }
   ok = ok && put_closure(&g, out, start, seen, 1, stack);
   for (uint32_t i = 0, stamp = 2; ok && i < g.n; i++)
     if (g.ops[i].kind == OP_SET) ok = put_closure(&g, out, g.ops[i].a, seen, stamp++, stack);
@@ -312,7 +318,7 @@ static bool nfa_product(Product *p, const Nfa *a, const Nfa *b, Nfa *out) {
   Pairs q = {.n_slots = 16384};
   q.list = malloc(MAX_STATES * sizeof *q.list);
   q.slots = calloc(q.n_slots, sizeof *q.slots);
-  bool ok = q.list && q.slots;
+  bool ok = q.list && q.slots && a->accepts && b->accepts;
   if (!ok) err_memory(p->err, MAX_STATES * sizeof *q.list, "a pattern");
   if (ok) pair_number(&q, 0, 0);
   for (uint32_t i = 0; ok && i < q.n; i++) ok = put_products(p, a, b, q.list[i], &q, out);
@@ -353,7 +359,10 @@ bool regex_all(const Regex *const *r, size_t n, uint32_t min, uint32_t max, Gram
                RegexTarget target, GramExpr *out, zaya_error *err) {
   if (n == 1 && min == 0 && max == GRAM_INF) return *out = regex_expr(r[0], b, target), true;
   Product *p = calloc(1, sizeof *p);
-  if (!p) return err_memory(err, sizeof *p, "a pattern");
+  if (!p) {
+    err_memory(err, sizeof *p, "a pattern");
+    return false;
+  }
   p->err = err;
   Nfa all = {0};
   bool ok = nfa_length(p, min, max, &all);

@@ -165,7 +165,8 @@ static bool disjoint(Reader *r, const Parts *x, const Parts *y, int nest, bool *
 static bool check_disjoint(Maker *m, const Part *part, json_t *branches, const char *at) {
   size_t n = json_array_size(branches);
   Parts *list = calloc(n + 1, sizeof *list);
-  bool ok = list || err_memory(m->r.err, n * sizeof *list, "a schema");
+  bool ok = list != NULL;
+  if (!ok) err_memory(m->r.err, n * sizeof *list, "a schema");
   for (size_t i = 0; ok && i < n; i++)
     ok = parts_add(&m->r, &list[i], json_array_get(branches, i), reader_index(&m->r, at, i), 0) &&
          parts_expand(&m->r, &list[i]);
@@ -191,7 +192,8 @@ static bool check_disjoint(Maker *m, const Part *part, json_t *branches, const c
 static bool make_values(Maker *m, const Parts *list, const json_t *values, bool is_const, GramExpr *out) {
   size_t n = is_const ? 1 : json_array_size(values), n_alts = 0;
   GramExpr *alts = malloc((n + 1) * sizeof *alts);
-  bool ok = alts || err_memory(m->r.err, n * sizeof *alts, "a schema");
+  bool ok = alts != NULL;
+  if (!ok) err_memory(m->r.err, n * sizeof *alts, "a schema");
   for (size_t i = 0; ok && i < n; i++) {
     const json_t *v = is_const ? values : json_array_get(values, i);
     if (parts_valid(&m->r, list, v, &ok) && (m->mode != MAKER_RAW || json_is_string(v)))
@@ -210,7 +212,8 @@ static bool make_branches(Maker *m, const Parts *list, size_t which, const char 
   size_t n = json_array_size(branches);
   const char *at = reader_at(&m->r, part->at, key);
   GramExpr *alts = malloc((n + 1) * sizeof *alts);
-  bool ok = at && (alts || err_memory(m->r.err, n * sizeof *alts, "a schema"));
+  bool ok = at && alts;
+  if (!alts) err_memory(m->r.err, n * sizeof *alts, "a schema");
   if (ok && done == DONE_ONEOF) ok = check_disjoint(m, part, branches, at);
   for (size_t i = 0; ok && i < n; i++) {
     Parts with = parts_copy(&m->r, list);
@@ -330,7 +333,7 @@ void schema_free(Schema *s) {
 Gram *schema_compile(const Schema *s, zaya_error *err) {
   GramBuilder *b = gram_builder_new(err);
   Gram *g = NULL;
-  GramExpr x;
+  GramExpr x = 0;
   if (b && schema_expr(b, s->root, s->root, "", &x, err)) {
     uint32_t root = gram_rule(b, "schema: no value is valid, its root");
     gram_define(b, root, x);

@@ -35,7 +35,10 @@ static bool put_member(Object *o, const Parts *list, const char *name) {
   if (o->n == o->cap) {
     size_t cap = o->cap ? o->cap * 2 : 16;
     Member *p = realloc(o->members, cap * sizeof *p);
-    if (!p) return err_memory(m->r.err, cap * sizeof *p, "a schema");
+    if (!p) {
+      err_memory(m->r.err, cap * sizeof *p, "a schema");
+      return false;
+    }
     o->members = p;
     o->cap = cap;
   }
@@ -161,7 +164,10 @@ static bool make_places(Object *o, const Parts *list, GramExpr *out) {
   if ((o->n + 1) * ((uint64_t)o->count + 1) > MAX_PLACES)
     return reader_fail(&o->m->r, list->p[0].at, "maxProperties", "too many members to count");
   o->rules = malloc((o->n + 1) * (o->count + 1) * sizeof *o->rules);
-  if (!o->rules) return err_memory(o->m->r.err, o->n * 4, "a schema");
+  if (!o->rules) {
+    err_memory(o->m->r.err, o->n * 4, "a schema");
+    return false;
+  }
   for (size_t i = 0; i <= o->n; i++)
     for (uint32_t have = 0; have <= o->count; have++)
       o->rules[i * (o->count + 1) + have] = gram_rule(b, o->n && i < o->n ? o->members[i].name : "members");

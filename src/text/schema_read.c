@@ -415,7 +415,10 @@ bool parts_add(Reader *r, Parts *list, json_t *schema, const char *at, unsigned 
   if (list->n == list->cap) {
     size_t cap = list->cap ? list->cap * 2 : 4;
     Part *p = realloc(list->p, cap * sizeof *p);
-    if (!p) return err_memory(r->err, cap * sizeof *p, "a schema");
+    if (!p) {
+      err_memory(r->err, cap * sizeof *p, "a schema");
+      return false;
+    }
     list->p = p;
     list->cap = cap;
   }

@@ -49,8 +49,11 @@ static bool put_pattern(Maker *m, Patterns *p, const char *text, bool contains, 
 }
 
 static bool read_patterns(Maker *m, const Parts *list, Patterns *p) {
-  p->r = malloc((2 * list->n + 2) * sizeof *p->r);
-  if (!p->r) return err_memory(m->r.err, list->n * sizeof *p->r, "a schema");
+  p->r = calloc(2 * list->n + 2, sizeof(Regex *));
+  if (!p->r) {
+    err_memory(m->r.err, list->n * sizeof(Regex *), "a schema");
+    return false;
+  }
   for (size_t i = 0; i < list->n; i++) {
     const Part *part = &list->p[i];
     const json_t *pattern = json_object_get(part->schema, "pattern"),
@@ -231,7 +234,10 @@ static bool put_scalar(Buf *b, const json_t *v, zaya_error *err) {
 static bool make_list(Maker *m, const json_t *v, GramExpr *out) {
   size_t n = json_is_array(v) ? json_array_size(v) : json_object_size(v), i = 0;
   GramExpr *parts = malloc((n + 2) * sizeof *parts);
-  if (!parts) return err_memory(m->r.err, n * sizeof *parts, "a schema");
+  if (!parts) {
+    err_memory(m->r.err, n * sizeof *parts, "a schema");
+    return false;
+  }
   GramExpr comma = gram_cat2(m->b, gram_text(m->b, ","), m->blank);
   void *it = json_is_object(v) ? json_object_iter((json_t *)v) : NULL;
   bool ok = true;
