@@ -1,0 +1,50 @@
+// dialects: the table of dialects, and what their answers have in common.
+#include "base/utf8.h"
+#include "server/dialect.h"
+
+#include <stdlib.h>
+
+const Dialect *const dialects[] = {NULL};
+
+static int add_chunk(const char *data, size_t len, void *user) {
+  return buf_add(user, data, len, NULL) ? 0 : -1;
+}
+
+bool dialect_sse(Buf *out, const char *event, json_t *json, zaya_error *err) {
+  const size_t before = out->len;
+  bool ok =
+      json &&
+      (!event || (buf_puts(out, "event: ", err) && buf_puts(out, event, err) && buf_putc(out, '\n', err))) &&
+      buf_puts(out, "data: ", err) && json_dump_callback(json, add_chunk, out, JSON_COMPACT) == 0 &&
+      buf_puts(out, "\n\n", err);
+  json_decref(json);
+  if (ok) return true;
+  out->len = before;
+  return err_memory(err, 0, "an event");
+}
+
+// What clients look at first.
+static const char *error_type(int status) {
+  switch (status) {
+  case 401: return "authentication_error";
+  case 403: return "permission_error";
+  case 429: return "rate_limit_error";
+  default: return status >= 500 ? "server_error" : "invalid_request_error";
+  }
+}
+
+json_t *dialect_openai_error(const AskFault *fault) {
+  return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", fault->error.message, "type",
+                   error_type(fault->status), "param", *fault->field ? fault->field : NULL, "code",
+                   fault->code);
+}
+
+json_t *dialect_token_text(const Tok *tok, int32_t id) {
+  size_t n = 0;
+  const char *bytes = tok_bytes(tok, id, &n);
+  Buf text = {0};
+  json_t *v = NULL;
+  if (utf8_repair(&text, bytes ? bytes : "", n, NULL)) v = json_stringn(text.data ? text.data : "", text.len);
+  buf_free(&text);
+  return v;
+}
