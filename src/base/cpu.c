@@ -1,13 +1,13 @@
 // cpu: see cpu.h.
 #if defined(__linux__)
 #define _GNU_SOURCE // sched_getaffinity, madvise
-#include <sched.h>
 #include <sys/mman.h>
 #endif
 #include "base/cpu.h"
 
 #include <stdbool.h>
 
+#include <sched.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -24,6 +24,8 @@ int cpu_count(void) {
   long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 ? (int)n : 1;
 }
+
+void cpu_yield(void) { sched_yield(); }
 
 void cpu_large_pages(void *p, size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)

@@ -16,6 +16,9 @@ unsigned cpu_features(void);
 // A hint that these pages may be large; without effect where there is no such thing.
 void cpu_large_pages(void *p, size_t bytes);
 
+// Lets another thread run that waits for this core, if there is one.
+void cpu_yield(void);
+
 // A hint that the thread is spinning.
 static inline void cpu_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,14 +1,21 @@
-// pool: see pool.h. Workers spin briefly for the next job, then sleep: a forward pass hands out
-// hundreds of short jobs in a row, and an idle process must cost nothing.
+// pool: see pool.h. A forward pass hands out hundreds of short jobs a token, with short serial stretches
+// between them, and waking a sleeping thread takes longer than most of those jobs. So a worker that
+// has nothing to do keeps looking for about a millisecond, which bridges the gaps inside a step and most
+// of those between steps, and then sleeps: an idle process costs nothing. While it looks it lets others
+// run on its core, so that a machine with more to do than cores loses little.
 #include "base/pool.h"
 
+#include "base/clock.h"
 #include "base/cpu.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { SPIN_ROUNDS = 2000 }; // some tens of microseconds
+enum { LINE = 64, PAUSES = 32 };
+#define SPIN_ALONE 50e-6 // seconds that a thread looks before it begins to let others run in between
+#define SPIN_LIMIT 1e-3  // seconds after which it sleeps
 
 typedef struct Worker {
   struct Pool *pool;
@@ -16,71 +23,89 @@ typedef struct Worker {
   int index;
 } Worker;
 
+// What one thread writes and others watch lies in a cache line of its own.
 struct Pool {
-  int n_threads;
+  alignas(LINE) atomic_uint ticket; // counts jobs; a worker runs when it changes
+  PoolFn fn;                        // of the present job
+  void *job;
+  alignas(LINE) atomic_uint unfinished; // workers that still run the present job
+  alignas(LINE) atomic_uint sleepers;   // workers asleep, or about to be
+  atomic_bool caller_sleeps;
+  alignas(LINE) int n_threads;
   int n_started; // workers that run, without the caller
   Worker *workers;
   pthread_mutex_t caller; // one job at a time
-  pthread_mutex_t lock;
+  pthread_mutex_t lock;   // for going to sleep
   pthread_cond_t wake, done;
-  PoolFn fn;
-  void *job;
-  atomic_uint ticket; // counts jobs; a worker runs when it changes
-  atomic_int unfinished;
-  bool stop;
+  bool stop, count_waiting;
+  double waited;
 };
 
-static void wait_for_ticket(Pool *p, unsigned seen) {
-  for (int i = 0; i < SPIN_ROUNDS; i++) {
-    if (atomic_load_explicit(&p->ticket, memory_order_acquire) != seen) return;
-    cpu_relax();
+// Looks at *v until it is `value` or, with `differs`, is not. False after SPIN_LIMIT.
+static bool spin(const atomic_uint *v, unsigned value, bool differs) {
+  double start = 0;
+  for (;;) {
+    for (int i = 0; i < PAUSES; i++) {
+      if ((atomic_load_explicit(v, memory_order_acquire) != value) == differs) return true;
+      cpu_relax();
+    }
+    const double now = clock_now();
+    if (start == 0) start = now;
+    if (now - start > SPIN_LIMIT) return false;
+    if (now - start > SPIN_ALONE) cpu_yield();
   }
+}
+
+// A sleeper says so before it looks for the last time, and whoever has news looks for sleepers after
+// giving it: in one order of all four (seq_cst), one of the two sees the other.
+static void wait_for_ticket(Pool *p, unsigned seen) {
+  if (spin(&p->ticket, seen, true)) return;
   pthread_mutex_lock(&p->lock);
-  while (atomic_load_explicit(&p->ticket, memory_order_acquire) == seen)
-    pthread_cond_wait(&p->wake, &p->lock);
+  atomic_fetch_add(&p->sleepers, 1);
+  while (atomic_load(&p->ticket) == seen) pthread_cond_wait(&p->wake, &p->lock);
+  atomic_fetch_sub(&p->sleepers, 1);
+  pthread_mutex_unlock(&p->lock);
+}
+
+// Announces a job (or the stop) to all workers.
+static void announce(Pool *p) {
+  atomic_store_explicit(&p->unfinished, (unsigned)p->n_started, memory_order_relaxed);
+  atomic_fetch_add(&p->ticket, 1);
+  if (!atomic_load(&p->sleepers)) return;
+  pthread_mutex_lock(&p->lock);
+  pthread_cond_broadcast(&p->wake);
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void finish(Pool *p) {
+  if (atomic_fetch_sub(&p->unfinished, 1) != 1 || !atomic_load(&p->caller_sleeps)) return;
+  pthread_mutex_lock(&p->lock);
+  pthread_cond_signal(&p->done);
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void wait_until_done(Pool *p) {
+  if (spin(&p->unfinished, 0, false)) return;
+  pthread_mutex_lock(&p->lock);
+  atomic_store(&p->caller_sleeps, true);
+  while (atomic_load(&p->unfinished)) pthread_cond_wait(&p->done, &p->lock);
+  atomic_store(&p->caller_sleeps, false);
   pthread_mutex_unlock(&p->lock);
 }
 
 static void *worker_main(void *arg) {
   Worker *w = arg;
   Pool *p = w->pool;
-  unsigned seen = 0;
-  for (;;) {
+  for (unsigned seen = 0;; seen++) {
     wait_for_ticket(p, seen);
-    seen++;
     if (p->stop) return NULL;
     p->fn(p->job, w->index, p->n_threads);
-    if (atomic_fetch_sub_explicit(&p->unfinished, 1, memory_order_acq_rel) == 1) {
-      pthread_mutex_lock(&p->lock);
-      pthread_cond_signal(&p->done);
-      pthread_mutex_unlock(&p->lock);
-    }
+    finish(p);
   }
 }
 
-// Announces a job (or the stop) to all workers.
-static void announce(Pool *p) {
-  atomic_store_explicit(&p->unfinished, p->n_started, memory_order_relaxed);
-  pthread_mutex_lock(&p->lock);
-  atomic_fetch_add_explicit(&p->ticket, 1, memory_order_release);
-  pthread_cond_broadcast(&p->wake);
-  pthread_mutex_unlock(&p->lock);
-}
-
-static void wait_until_done(Pool *p) {
-  for (int i = 0; i < SPIN_ROUNDS; i++) {
-    if (atomic_load_explicit(&p->unfinished, memory_order_acquire) == 0) return;
-    cpu_relax();
-  }
-  pthread_mutex_lock(&p->lock);
-  while (atomic_load_explicit(&p->unfinished, memory_order_acquire) != 0)
-    pthread_cond_wait(&p->done, &p->lock);
-  pthread_mutex_unlock(&p->lock);
-}
-
-Pool *pool_new(int n_threads, zaya_error *err) {
-  if (n_threads <= 0) n_threads = cpu_count();
-  Pool *p = calloc(1, sizeof *p);
+static Pool *alloc_pool(int n_threads, zaya_error *err) {
+  Pool *p = aligned_alloc(LINE, sizeof *p); // the size of an aligned struct is a multiple of its alignment
   Worker *workers = calloc((size_t)n_threads, sizeof *workers);
   if (!p || !workers) {
     free(p);
@@ -88,14 +113,22 @@ Pool *pool_new(int n_threads, zaya_error *err) {
     err_memory(err, sizeof *p, "the thread pool");
     return NULL;
   }
+  memset(p, 0, sizeof *p);
   p->n_threads = n_threads;
   p->workers = workers;
   pthread_mutex_init(&p->caller, NULL);
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->wake, NULL);
   pthread_cond_init(&p->done, NULL);
+  return p;
+}
+
+Pool *pool_new(int n_threads, zaya_error *err) {
+  if (n_threads <= 0) n_threads = cpu_count();
+  Pool *p = alloc_pool(n_threads, err);
+  if (!p) return NULL;
   for (int i = 1; i < n_threads; i++) {
-    Worker *w = &workers[i];
+    Worker *w = &p->workers[i];
     *w = (Worker){.pool = p, .index = i};
     int rc = pthread_create(&w->thread, NULL, worker_main, w);
     if (rc) {
@@ -131,13 +164,39 @@ void pool_run(Pool *p, PoolFn fn, void *job) {
     announce(p);
   }
   fn(job, 0, p->n_threads);
-  if (p->n_started) wait_until_done(p);
+  if (p->n_started) {
+    const double start = p->count_waiting ? clock_now() : 0;
+    wait_until_done(p);
+    if (p->count_waiting) p->waited += clock_now() - start;
+  }
   pthread_mutex_unlock(&p->caller);
 }
+
+void pool_count_waiting(Pool *p, bool on) {
+  pthread_mutex_lock(&p->caller);
+  p->count_waiting = on;
+  p->waited = 0;
+  pthread_mutex_unlock(&p->caller);
+}
+
+double pool_waited(const Pool *p) { return p->waited; }
 
 PoolRange pool_share(size_t n, size_t unit, int index, int count) {
   size_t units = (n + unit - 1) / unit;
   size_t begin = units * (size_t)index / (size_t)count * unit;
   size_t end = units * (size_t)(index + 1) / (size_t)count * unit;
   return (PoolRange){begin < n ? begin : n, end < n ? end : n};
+}
+
+bool pool_claim(PoolClaim *c, size_t n, size_t least, int count, PoolRange *out) {
+  size_t at = atomic_load_explicit(&c->next, memory_order_relaxed), size;
+  do {
+    if (at >= n) return false;
+    size = (n - at) / (2 * (size_t)count); // half of what is left, shared by all
+    if (size < least) size = least;
+    if (size > n - at) size = n - at;
+  } while (!atomic_compare_exchange_weak_explicit(&c->next, &at, at + size, memory_order_relaxed,
+                                                  memory_order_relaxed));
+  *out = (PoolRange){at, at + size};
+  return true;
 }

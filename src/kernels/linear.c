@@ -3,7 +3,7 @@
 
 #include "kernels/panel.h"
 
-enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = 4, SMALL_WORK = 16384 };
+enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = 4, LEAST_UNITS = 4, SMALL_WORK = 16384 };
 
 static bool alloc_acts(KernActs *a, LinearShape s, Arena *arena, zaya_error *err) {
   const size_t groups = (s.max_cols + KERN_GROUP - 1) / KERN_GROUP, padded = kern_pad_groups(groups);
@@ -100,6 +100,8 @@ typedef struct RunJob {
   const float *input_x[LINEAR_MAX_INPUTS];
   size_t input_stride[LINEAR_MAX_INPUTS], input_groups[LINEAR_MAX_INPUTS];
   size_t n_inputs;
+  size_t units; // of UNIT rows, all parts together
+  PoolClaim claim;
 } RunJob;
 
 static size_t input_of(const RunJob *j, const LinearPart *p) {
@@ -144,19 +146,24 @@ static void run_rows(const RunJob *j, const LinearPart *p, size_t begin, size_t 
                       thread);
 }
 
-// The rows of all parts, one after the other in units of 16, are shared between the threads.
-static void run_share(void *arg, int index, int count) {
-  const RunJob *j = arg;
-  size_t units = 0, at = 0;
-  for (size_t k = 0; k < j->n_parts; k++) units += (j->parts[k].w->rows + UNIT - 1) / UNIT;
-  const PoolRange r = pool_share(units, 1, index, count);
-  for (size_t k = 0; k < j->n_parts; k++) {
+static size_t units_of(const Mat *w) { return (w->rows + UNIT - 1) / UNIT; }
+
+// Units [r.begin, r.end) of all parts, one after the other.
+static void run_units(const RunJob *j, PoolRange r, int thread) {
+  for (size_t k = 0, at = 0; k < j->n_parts; k++) {
     const LinearPart *p = &j->parts[k];
-    const size_t n = (p->w->rows + UNIT - 1) / UNIT, begin = r.begin > at ? r.begin - at : 0;
+    const size_t n = units_of(p->w), begin = r.begin > at ? r.begin - at : 0;
     const size_t end = r.end > at ? r.end - at < n ? r.end - at : n : 0;
-    if (begin < end) run_rows(j, p, begin * UNIT, end * UNIT < p->w->rows ? end * UNIT : p->w->rows, index);
+    if (begin < end) run_rows(j, p, begin * UNIT, end * UNIT < p->w->rows ? end * UNIT : p->w->rows, thread);
     at += n;
   }
+}
+
+static void run_share(void *arg, int index, int count) {
+  RunJob *j = arg;
+  const size_t least = j->n <= QUANTIZE_ALONE ? LEAST_UNITS : 1;
+  PoolRange r;
+  while (pool_claim(&j->claim, j->units, least, count, &r)) run_units(j, r, index);
 }
 
 void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t n) {
@@ -165,7 +172,10 @@ void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t
     l->probe.fn(l->probe.user, parts[k].w, parts[k].x, parts[k].x_stride, n);
   RunJob job = {.l = l, .parts = parts, .n_parts = n_parts, .n = n};
   size_t work = 0;
-  for (size_t k = 0; k < n_parts; k++) work += parts[k].w->rows * parts[k].w->cols * n;
+  for (size_t k = 0; k < n_parts; k++) {
+    work += parts[k].w->rows * parts[k].w->cols * n;
+    job.units += units_of(parts[k].w);
+  }
   collect_inputs(&job);
   if (n <= QUANTIZE_ALONE || work <= SMALL_WORK)
     quantize_share(&job, 0, 1);

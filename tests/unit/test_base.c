@@ -7,6 +7,7 @@
 #include "base/size.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 static void first_failure_wins(void **state) {
   (void)state;
@@ -87,6 +88,77 @@ static void pool_runs_every_share_once(void **state) {
   }
 }
 
+static void nap(long milliseconds) { nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL); }
+
+// Jobs after pauses that send the workers to sleep, and in which one thread is late.
+static void late_call(void *job, int index, int count) {
+  if (index == count - 1) nap(3);
+  count_call(job, index, count);
+}
+
+static void pool_wakes_and_waits(void **state) {
+  (void)state;
+  Pool *p = pool_new(3, NULL);
+  Count c = {0};
+  for (int i = 0; i < 20; i++) {
+    nap(3);
+    pool_run(p, i % 2 ? late_call : count_call, &c);
+    for (int k = 0; k < 3; k++) assert_int_equal(atomic_load(&c.calls[k]), i + 1);
+  }
+  pool_free(p);
+}
+
+static double cpu_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void idle_pool_uses_no_time(void **state) {
+  (void)state;
+  Pool *p = pool_new(4, NULL);
+  Count c = {0};
+  pool_run(p, count_call, &c);
+  double used = 1;
+  for (int i = 0; i < 200 && used > 1e-3; i++) { // soon, on however busy a machine
+    const double start = cpu_seconds();
+    nap(50);
+    used = cpu_seconds() - start;
+  }
+  assert_true(used <= 1e-3);
+  pool_free(p);
+}
+
+typedef struct Claims {
+  PoolClaim claim;
+  size_t n, least;
+  atomic_int taken[1000];
+} Claims;
+
+static void claim_all(void *job, int index, int count) {
+  Claims *c = job;
+  PoolRange r;
+  (void)index;
+  while (pool_claim(&c->claim, c->n, c->least, count, &r)) {
+    if (r.end - r.begin < c->least && r.end != c->n) atomic_store(&c->taken[0], 100);
+    for (size_t i = r.begin; i < r.end; i++) atomic_fetch_add(&c->taken[i], 1);
+  }
+}
+
+static void claims_cover_the_range_once(void **state) {
+  (void)state;
+  for (int threads = 1; threads <= 4; threads++) {
+    Pool *p = pool_new(threads, NULL);
+    for (size_t n = 0; n <= 1000; n += 125)
+      for (size_t least = 1; least < 9; least += 3) {
+        Claims c = {.n = n, .least = least};
+        pool_run(p, claim_all, &c);
+        for (size_t i = 0; i < n; i++) assert_int_equal(atomic_load(&c.taken[i]), 1);
+      }
+    pool_free(p);
+  }
+}
+
 static void shares_cover_the_range(void **state) {
   (void)state;
   for (size_t n = 0; n < 100; n += 7)
@@ -109,6 +181,9 @@ int main(void) {
       cmocka_unit_test(buffers_grow),
       cmocka_unit_test(sizes_do_not_wrap),
       cmocka_unit_test(pool_runs_every_share_once),
+      cmocka_unit_test(pool_wakes_and_waits),
+      cmocka_unit_test(idle_pool_uses_no_time),
+      cmocka_unit_test(claims_cover_the_range_once),
       cmocka_unit_test(shares_cover_the_range),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
