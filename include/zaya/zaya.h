@@ -685,6 +685,7 @@ typedef enum zaya_finish {
 typedef struct zaya_generate_result {
   zaya_finish finish;
   size_t prompt_tokens, tokens; // tokens drawn, the end token included
+  size_t cached_tokens;         // of the prompt's, those that an engine's prefix cache saved from being read
   zaya_turn_counts turn;        // where they went
   zaya_output_counts output;    // where their bytes went
   double prompt_seconds, seconds;
@@ -699,6 +700,59 @@ ZAYA_API const char *zaya_finish_name(zaya_finish finish); // "stop", "stop_stri
 ZAYA_API bool zaya_generate(zaya_session *session, const zaya_tokenizer *tokenizer, const int32_t *prompt,
                             size_t n, const zaya_generate_params *params, zaya_output_fn fn, void *user,
                             zaya_generate_result *result, zaya_error *err);
+
+// ---------------------------------------------------------------------------------------------
+// Engine: many answers at once from one model, and a prefix cache: what was read for one prompt is not
+// read again for another that begins the same way. Any number of threads may use one engine
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_engine zaya_engine;
+
+typedef struct zaya_engine_params { // zero-initialised: defaults
+  size_t ctx;               // tokens of one sequence; 0: 32768, or the model's context if that is less
+  size_t parallel;          // answers written at the same time; 0: 8
+  size_t queue;             // answers that may wait; 0: 64
+  uint64_t cache_bytes;     // of the prefix cache; 0: 1 GiB
+  bool no_cache;            // no prefix cache
+  const char *cache_dir;    // folder that keeps it on disk, for other runs and processes; NULL: none
+  uint64_t cache_dir_bytes; // of that folder at most; 0: 4 GiB
+} zaya_engine_params;
+
+// Model and tokenizer must outlive the engine. Sessions of the model may be used beside it; they take turns
+// with its steps. `params` may be NULL.
+ZAYA_API zaya_engine *zaya_engine_new(zaya_model *model, const zaya_tokenizer *tokenizer,
+                                      const zaya_engine_params *params, zaya_error *err);
+// Cancels what is still being written; no call may be on its way.
+ZAYA_API void zaya_engine_free(zaya_engine *engine);
+
+typedef struct zaya_engine_request {
+  const int32_t *prompt;
+  size_t n;
+  const size_t *marks; // positions where a later prompt may branch off, ascending: beginnings of turns
+                       // (zaya_tokenizer_turns). The state there is kept; may be NULL
+  size_t n_marks;
+  const zaya_generate_params *params;
+  zaya_output_fn fn; // called on the engine's thread while the caller waits: must not block. May be NULL
+  void *user;
+  bool (*reading)(void *user, size_t done,
+                  size_t total); // the same, over the prompt; false cancels. May be NULL
+} zaya_engine_request;
+
+// Blocks until the answer is complete: the tokens are those of zaya_generate with a session of `ctx` tokens.
+// When a callback returns false the generation ends with ZAYA_FINISH_CANCELLED, which is no failure. `result`
+// may be NULL; its prompt_seconds begin when the prompt leaves the queue.
+ZAYA_API bool zaya_engine_generate(zaya_engine *engine, const zaya_engine_request *request,
+                                   zaya_generate_result *result, zaya_error *err);
+// A prompt that will probably come: read into the cache while nothing else runs.
+ZAYA_API bool zaya_engine_prepare(zaya_engine *engine, const int32_t *prompt, size_t n, const size_t *marks,
+                                  size_t n_marks, zaya_error *err);
+// Waits until nothing runs, what was prepared is read and the cache folder is written.
+ZAYA_API void zaya_engine_settle(zaya_engine *engine);
+ZAYA_API size_t zaya_engine_context(const zaya_engine *engine);
+// Where turns begin in a prompt: writes the positions of up to `cap` turn-opening tokens, returns how many
+// there are.
+ZAYA_API size_t zaya_tokenizer_turns(const zaya_tokenizer *tokenizer, const int32_t *ids, size_t n,
+                                     size_t *marks, size_t cap);
 
 // ---------------------------------------------------------------------------------------------
 // Evaluation: how well a model knows a text, and how far two models are apart

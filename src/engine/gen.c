@@ -12,10 +12,12 @@ struct Gen {
   Turn *turn;
   Sampler *sampler;
   TokDecoder decoder;
-  Stop *stop;             // NULL without stop strings
-  Buf text;               // content on its way out
-  uint32_t *known, *mask; // [words] ids of the tokenizer; what may be drawn now
-  float *probs;           // [n_vocab], only where the turn asks for them
+  Stop *stop;            // NULL without stop strings
+  Buf text;              // content on its way out
+  const uint32_t *known; // [words] ids of the tokenizer
+  uint32_t *own_known;   // the same where it is this generation's
+  uint32_t *mask;        // [words] what may be drawn now
+  float *probs;          // [n_vocab], only where the turn asks for them
   size_t n_words, n_tokens;
   bool done, cancelled;
   zaya_finish finish;
@@ -68,13 +70,19 @@ static bool new_turn(Gen *g, zaya_error *err) {
   return g->turn != NULL;
 }
 
+void gen_known(const Tok *tok, size_t n_vocab, uint32_t *mask) {
+  memset(mask, 0, MASK_WORDS(n_vocab) * sizeof *mask);
+  for (size_t i = 0; i < n_vocab; i++)
+    if (tok_has(tok, (int32_t)i)) mask_set(mask, (int32_t)i);
+}
+
 static bool new_masks(Gen *g, zaya_error *err) {
   g->n_words = MASK_WORDS(g->params.n_vocab);
-  g->known = calloc(g->n_words, sizeof *g->known);
   g->mask = calloc(g->n_words, sizeof *g->mask);
+  g->known = g->params.known;
+  if (!g->known) g->known = g->own_known = calloc(g->n_words, sizeof *g->own_known);
   if (!g->known || !g->mask) return err_memory(err, g->n_words * 4, "a token mask");
-  for (size_t i = 0; i < g->params.n_vocab; i++)
-    if (tok_has(g->params.tok, (int32_t)i)) mask_set(g->known, (int32_t)i);
+  if (g->own_known) gen_known(g->params.tok, g->params.n_vocab, g->own_known);
   return true;
 }
 
@@ -105,7 +113,7 @@ void gen_free(Gen *g) {
   sampler_free(g->sampler);
   stop_free(g->stop);
   buf_free(&g->text);
-  free(g->known);
+  free(g->own_known);
   free(g->mask);
   free(g->probs);
   free(g);
@@ -163,7 +171,7 @@ static bool draw(Gen *g, const float *logits, const TurnStep *step, int32_t *id,
   return ok;
 }
 
-static bool choose(Gen *g, const float *logits, int32_t *id, zaya_error *err) {
+bool gen_choose(Gen *g, const float *logits, int32_t *id, zaya_error *err) {
   TurnStep step;
   if (!turn_step(g->turn, &step, err)) return false;
   if (!step.forced && step.encourage) {
@@ -200,9 +208,12 @@ bool gen_stop(Gen *g, zaya_finish why, zaya_error *err) {
 }
 
 bool gen_next(Gen *g, const float *logits, int32_t *id, bool *done, zaya_error *err) {
+  return gen_choose(g, logits, id, err) && gen_take(g, *id, done, err);
+}
+
+bool gen_take(Gen *g, int32_t id, bool *done, zaya_error *err) {
   zaya_error local = {0};
-  if (!choose(g, logits, id, err)) return false;
-  bool ok = accept(g, *id, &local);
+  bool ok = accept(g, id, &local);
   if (!ok && !g->cancelled) return err_set(err, local.status, "%s", local.message);
   if (g->cancelled)
     ok = gen_stop(g, ZAYA_FINISH_CANCELLED, err);

@@ -15,8 +15,9 @@ typedef struct GenParams {
   size_t n_vocab;        // of the logits; ids that the tokenizer does not know are never drawn
   Constraint constraint; // owned by the Gen from gen_new on, also when it fails
   zaya_generate_params p;
-  size_t room;       // tokens that the context can take; a tighter p.max_tokens wins. 0: not known
-  zaya_output_fn fn; // events of the answer; may be NULL
+  const uint32_t *known; // [MASK_WORDS(n_vocab)] what gen_known fills, shared by many; NULL: its own
+  size_t room;           // tokens that the context can take; a tighter p.max_tokens wins. 0: not known
+  zaya_output_fn fn;     // events of the answer; may be NULL
   void *user;
 } GenParams;
 
@@ -29,6 +30,12 @@ bool gen_prompt(Gen *g, const int32_t *ids, size_t n, zaya_error *err);
 // Draws the next token from logits [n_vocab], or takes the one that the turn forces; hands out what it
 // means. *done: the answer is complete; the events have ended with ZAYA_OUTPUT_END.
 bool gen_next(Gen *g, const float *logits, int32_t *id, bool *done, zaya_error *err);
+// The same in two halves, for what happens in between: the choice, which changes nothing that others see and
+// may run on any thread, and its consequences.
+bool gen_choose(Gen *g, const float *logits, int32_t *id, zaya_error *err);
+bool gen_take(Gen *g, int32_t id, bool *done, zaya_error *err);
+// The ids that the tokenizer knows, as a mask.
+void gen_known(const Tok *tok, size_t n_vocab, uint32_t *mask);
 // Ends an answer that is not complete, for a limit outside (a full context) or a cancellation.
 bool gen_stop(Gen *g, zaya_finish why, zaya_error *err);
 // How it ended and what it counted; times are the caller's.

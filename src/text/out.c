@@ -435,7 +435,7 @@ static size_t find_last(const char *p, size_t n, const char *what) {
 
 bool out_prompt_thinks(const OutTags *given, const char *turn, const char *prompt, size_t n) {
   OutTags tags = out_tags(given);
-  size_t from = find_last(prompt, n, turn ? turn : "<|im_start|>");
+  size_t from = find_last(prompt, n, turn ? turn : OUT_TURN);
   if (from != SIZE_MAX) prompt += from, n -= from;
   size_t open = find_last(prompt, n, tags.think_open), close = find_last(prompt, n, tags.think_close);
   return open != SIZE_MAX && (close == SIZE_MAX || close < open);

@@ -17,6 +17,7 @@ zaya_output_counts out_counts(const Out *o);
 
 // The tags with ZAYA's own for those that are NULL.
 OutTags out_tags(const OutTags *tags);
+#define OUT_TURN "<|im_start|>" // begins a turn
 // See zaya_output_prompt_thinks.
 bool out_prompt_thinks(const OutTags *tags, const char *turn, const char *prompt, size_t n);
 
