@@ -58,7 +58,7 @@ static bool check_feed(const zaya_session *s, const int32_t *ids, size_t n, zaya
     if (ids[i] < 0 || ids[i] >= V)
       return err_set(err, ZAYA_E_INVALID, "token id %d (number %zu) is outside of the vocabulary of %d",
                      (int)ids[i], i + 1, V);
-  return forward_reserve(&s->model->forward, s->state->len + n, err);
+  return state_reserve(s->state, n, err) && forward_reserve(&s->model->forward, s->state->len + n, err);
 }
 
 bool zaya_session_feed(zaya_session *s, const int32_t *ids, size_t n, zaya_logits_mode mode, float *logits,

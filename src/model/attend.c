@@ -39,15 +39,16 @@ size_t attend_bytes(const Forward *f, const Step *step) {
 // One query head of one token over positions 0 .. pos.
 static void attend_exact(const AttendJob *j, const Row *row, size_t head, const float *q, float *scores,
                          float *out) {
-  const size_t D = (size_t)j->c->head_dim, K = (size_t)j->c->n_kv * D;
+  const size_t D = (size_t)j->c->head_dim;
   const size_t at = head / group_heads(j->c) * D; // of the KV head in a row of the cache
-  const float *k = (const float *)state_k(row->span->state, j->attn, 0) + at;
-  const float *v = (const float *)state_v(row->span->state, j->attn, 0) + at;
+  const State *s = row->span->state;
   const float scale = 1.0f / sqrtf((float)D);
-  for (size_t p = 0; p <= row->pos; p++) scores[p] = j->f->linear.kern->dot(q, k + p * K, D) * scale;
+  for (size_t p = 0; p <= row->pos; p++)
+    scores[p] = j->f->linear.kern->dot(q, (const float *)state_k(s, j->attn, p) + at, D) * scale;
   ops_softmax(scores, row->pos + 1);
   memset(out, 0, D * sizeof *out);
-  for (size_t p = 0; p <= row->pos; p++) j->f->linear.kern->axpy(scores[p], v + p * K, out, D);
+  for (size_t p = 0; p <= row->pos; p++)
+    j->f->linear.kern->axpy(scores[p], (const float *)state_v(s, j->attn, p) + at, out, D);
 }
 
 // (token, head) pairs are dealt out in turn: later tokens cost more.

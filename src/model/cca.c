@@ -118,18 +118,24 @@ static void shift_inputs(Forward *f, const Step *step, int attn) {
   }
 }
 
-// conv_state becomes the last two frames, prev_hs the last input.
-static void move_state(Forward *f, const Step *step, int attn) {
+// The state behind token t of a span: conv_state is the last two frames, prev_hs the last input. `to` may be
+// the state that the span continues.
+static void state_behind(const Forward *f, const Span *s, int attn, size_t first, size_t t, CcaState to) {
   const size_t H = (size_t)f->w->config->hidden, C = (size_t)config_conv_channels(f->w->config);
-  size_t end = 0;
-  for (size_t k = 0; k < step->n_spans; k++) {
+  memmove(to.conv_state, frame_at(f, s, attn, first, (long)t - 1, C), C * sizeof(float));
+  memcpy(to.conv_state + C, frame_at(f, s, attn, first, (long)t, C), C * sizeof(float));
+  memcpy(to.prev_hs, f->n + (first + t) * H, H * sizeof(float));
+}
+
+// Hands out the checkpoints that the spans ask for, then moves the states to their ends.
+static void move_states(Forward *f, const Step *step, int attn) {
+  size_t first = 0;
+  for (size_t k = 0; k < step->n_spans; first += step->spans[k++].n) {
     const Span *s = &step->spans[k];
-    CcaState cca = state_cca(s->state, attn);
-    end += s->n;
-    if (s->n == 1) memmove(cca.conv_state, cca.conv_state + C, C * sizeof(float));
-    if (s->n > 1) memcpy(cca.conv_state, f->frames + (end - 2) * C, C * sizeof(float));
-    memcpy(cca.conv_state + C, f->frames + (end - 1) * C, C * sizeof(float));
-    memcpy(cca.prev_hs, f->n + (end - 1) * H, H * sizeof(float));
+    for (size_t i = 0; i < s->n_marks; i++)
+      state_behind(f, s, attn, first, s->marks[i].after - 1,
+                   state_cca_in(&s->state->shape, s->marks[i].cca, attn));
+    state_behind(f, s, attn, first, s->n - 1, state_cca(s->state, attn));
   }
 }
 
@@ -156,6 +162,6 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   attend_forward(f, job.attn, step);
   profile_mark(&f->profile, ZAYA_PART_ATTENTION, attend_bytes(f, step));
   linear_apply(&f->linear, &w->o_proj, f->mix, Q, T, f->h, H);
-  move_state(f, step, job.attn);
+  move_states(f, step, job.attn);
   profile_mark(&f->profile, ZAYA_PART_PROJECTIONS, mat_bytes(&w->o_proj));
 }

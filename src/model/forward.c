@@ -114,6 +114,7 @@ static bool check_step(Forward *f, Step *step, zaya_error *err) {
       if (s->ids[i] < 0 || s->ids[i] >= f->w->config->vocab)
         return err_set(err, ZAYA_E_INVALID, "token id %d is outside of the vocabulary of %d", (int)s->ids[i],
                        f->w->config->vocab);
+    if (!state_reserve(s->state, s->n, err)) return false;
     longest = s->state->len + s->n > longest ? s->state->len + s->n : longest;
   }
   return forward_reserve(f, longest, err);

@@ -14,6 +14,12 @@
 enum { FORWARD_MAX_TOKENS = 512 };
 enum { FORWARD_HEAD_ROWS = 8 }; // rows of logits that are on their way to several spans at a time
 
+// Where a checkpoint is wanted inside a span.
+typedef struct SpanMark {
+  size_t after; // tokens of the span, 1 .. n
+  float *cca;   // receives the recurrent state behind them, laid out as State.cca
+} SpanMark;
+
 // n tokens that continue one sequence; `logits` receives the last n_logits rows, [n_logits, V].
 typedef struct Span {
   State *state;
@@ -21,6 +27,8 @@ typedef struct Span {
   size_t n;
   float *logits;
   size_t n_logits;
+  const SpanMark *marks;
+  size_t n_marks;
 } Span;
 
 typedef struct Trace {

@@ -3,6 +3,7 @@
 
 #include "base/hash64.h"
 #include "base/size.h"
+#include "kernels/kern.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ struct zaya_checkpoint {
 
 static size_t cca_layer_floats(const StateShape *s) { return 2 * (size_t)s->channels + (size_t)s->hidden; }
 
-static size_t cca_floats(const StateShape *s) { return (size_t)s->n_attn * cca_layer_floats(s); }
+size_t state_cca_floats(const StateShape *s) { return (size_t)s->n_attn * cca_layer_floats(s); }
 
 StateShape state_shape(const Config *c, KvType kv) {
   return (StateShape){.kv = kv,
@@ -27,33 +28,31 @@ StateShape state_shape(const Config *c, KvType kv) {
 
 size_t state_kv_bytes(const StateShape *s) { return (size_t)s->kv_width * (s->kv == KV_F32 ? 4 : 2); }
 
-// Bytes of k, and as many of v.
-static bool kv_bytes(const StateShape *s, size_t cap, size_t *out) {
-  return size_mul((size_t)s->n_attn * state_kv_bytes(s), cap, out);
+size_t state_page_bytes(const StateShape *s) {
+  return (size_t)s->n_attn * 2 * KERN_BLOCK * state_kv_bytes(s);
 }
 
+static size_t pages_of(size_t len) { return len / KERN_BLOCK + (len % KERN_BLOCK != 0); }
+
 size_t state_bytes(const StateShape *shape, size_t cap) {
-  size_t kv, all;
-  if (!kv_bytes(shape, cap, &kv) || !size_mul(kv, 2, &all) ||
-      !size_add(all, cap * sizeof(int32_t) + cca_floats(shape) * sizeof(float) + sizeof(State), &all))
+  size_t kv, rest;
+  if (!size_mul(state_page_bytes(shape) + sizeof(Page *), pages_of(cap), &kv) ||
+      !size_mul(cap, sizeof(int32_t), &rest) || !size_add(kv, rest, &kv) ||
+      !size_add(kv, state_cca_floats(shape) * sizeof(float) + sizeof(State), &kv))
     return SIZE_MAX;
-  return all;
+  return kv;
 }
 
 State *state_new(const StateShape *shape, uint64_t fingerprint, size_t cap, zaya_error *err) {
-  size_t bytes = state_bytes(shape, cap), kv = 0;
+  const size_t bytes = state_bytes(shape, cap);
   State *s = bytes == SIZE_MAX ? NULL : calloc(1, sizeof *s);
-  if (!s) {
-    err_set(err, ZAYA_E_MEMORY, "out of memory: a context of %zu tokens needs %zu bytes", cap, bytes);
-    return NULL;
+  if (s) {
+    *s = (State){.shape = *shape, .fingerprint = fingerprint, .cap = cap};
+    s->ids = calloc(cap ? cap : 1, sizeof *s->ids);
+    s->cca = calloc(state_cca_floats(shape), sizeof *s->cca);
+    s->pages = calloc(pages_of(cap) + 1, sizeof *s->pages);
+    if (s->ids && s->cca && s->pages) return s;
   }
-  kv_bytes(shape, cap, &kv);
-  *s = (State){.shape = *shape, .fingerprint = fingerprint, .cap = cap};
-  s->ids = calloc(cap ? cap : 1, sizeof *s->ids);
-  s->cca = calloc(cca_floats(shape), sizeof *s->cca);
-  s->k = malloc(kv ? kv : 1);
-  s->v = malloc(kv ? kv : 1);
-  if (s->ids && s->cca && s->k && s->v) return s;
   err_set(err, ZAYA_E_MEMORY, "out of memory: a context of %zu tokens needs %zu bytes", cap, bytes);
   state_free(s);
   return NULL;
@@ -61,51 +60,88 @@ State *state_new(const StateShape *shape, uint64_t fingerprint, size_t cap, zaya
 
 void state_free(State *s) {
   if (!s) return;
+  for (size_t i = 0; s->pages && i < pages_of(s->cap); i++) page_drop(s->pages[i]);
   free(s->ids);
   free(s->cca);
-  free(s->k);
-  free(s->v);
+  free(s->pages);
   free(s);
 }
 
 void state_reset(State *s) {
-  s->len = 0;
-  memset(s->cca, 0, cca_floats(&s->shape) * sizeof *s->cca);
+  s->len = s->claimed = 0;
+  memset(s->cca, 0, state_cca_floats(&s->shape) * sizeof *s->cca);
 }
 
 State *state_clone(const State *s, zaya_error *err) {
   State *c = state_new(&s->shape, s->fingerprint, s->cap, err);
   if (!c) return NULL;
-  c->len = s->len;
+  c->len = c->claimed = s->len;
   memcpy(c->ids, s->ids, s->len * sizeof *s->ids);
-  memcpy(c->cca, s->cca, cca_floats(&s->shape) * sizeof *s->cca);
-  const size_t used = s->len * state_kv_bytes(&s->shape);
-  for (int a = 0; used && a < s->shape.n_attn; a++) {
-    memcpy(state_k(c, a, 0), state_k(s, a, 0), used);
-    memcpy(state_v(c, a, 0), state_v(s, a, 0), used);
-  }
+  memcpy(c->cca, s->cca, state_cca_floats(&s->shape) * sizeof *s->cca);
+  for (size_t i = 0; i < pages_of(s->len); i++) c->pages[i] = page_ref(s->pages[i]);
   return c;
 }
 
-CcaState state_cca(const State *s, int a) {
-  float *p = s->cca + (size_t)a * cca_layer_floats(&s->shape);
-  return (CcaState){.conv_state = p, .prev_hs = p + 2 * (size_t)s->shape.channels};
+// Puts a page of its own in the place of page i, which holds `rows` rows that stay.
+static bool replace_page(State *s, size_t i, size_t rows, zaya_error *err) {
+  Page *own = page_new(state_page_bytes(&s->shape), err), *old = s->pages[i];
+  if (!own) return false;
+  const size_t row = state_kv_bytes(&s->shape), part = KERN_BLOCK * row;
+  for (size_t p = 0; rows && p < 2 * (size_t)s->shape.n_attn; p++)
+    memcpy(own->data + p * part, old->data + p * part, rows * row);
+  s->pages[i] = own;
+  page_drop(old);
+  return true;
 }
 
-static size_t kv_offset(const State *s, int a, size_t pos) {
-  return ((size_t)a * s->cap + pos) * state_kv_bytes(&s->shape);
+bool state_reserve(State *s, size_t n, zaya_error *err) {
+  const size_t end = s->len + n;
+  while (s->claimed < end) {
+    const size_t i = s->claimed / KERN_BLOCK, first = i * KERN_BLOCK;
+    const unsigned from = (unsigned)(s->claimed - first);
+    const unsigned to = end - first < KERN_BLOCK ? (unsigned)(end - first) : KERN_BLOCK;
+    if (!s->pages[i] || !page_claim(s->pages[i], from, to)) {
+      if (!replace_page(s, i, s->len > first ? s->len - first : 0, err)) return false;
+      page_claim(s->pages[i], 0, to);
+    }
+    s->claimed = first + to;
+  }
+  return true;
 }
 
-void *state_k(const State *s, int a, size_t pos) { return s->k + kv_offset(s, a, pos); }
+void state_adopt(State *s, size_t i, Page *page, const int32_t *ids, size_t n, const float *cca) {
+  const size_t first = i * KERN_BLOCK;
+  Page *old = s->pages[i];
+  s->pages[i] = page_ref(page);
+  page_drop(old);
+  memcpy(s->ids + first, ids, n * sizeof *ids);
+  memcpy(s->cca, cca, state_cca_floats(&s->shape) * sizeof *cca);
+  s->len = s->claimed = first + n;
+}
 
-void *state_v(const State *s, int a, size_t pos) { return s->v + kv_offset(s, a, pos); }
+CcaState state_cca_in(const StateShape *shape, float *cca, int a) {
+  float *p = cca + (size_t)a * cca_layer_floats(shape);
+  return (CcaState){.conv_state = p, .prev_hs = p + 2 * (size_t)shape->channels};
+}
+
+CcaState state_cca(const State *s, int a) { return state_cca_in(&s->shape, s->cca, a); }
+
+// Of part 0 (k) or 1 (v).
+static void *kv_at(const State *s, int a, size_t part, size_t pos) {
+  const size_t row = (2 * (size_t)a + part) * KERN_BLOCK + pos % KERN_BLOCK;
+  return s->pages[pos / KERN_BLOCK]->data + row * state_kv_bytes(&s->shape);
+}
+
+void *state_k(const State *s, int a, size_t pos) { return kv_at(s, a, 0, pos); }
+
+void *state_v(const State *s, int a, size_t pos) { return kv_at(s, a, 1, pos); }
 
 static uint64_t hash_tokens(const State *s, size_t len) {
   return hash64(HASH64_SEED, s->ids, len * sizeof *s->ids);
 }
 
 StateCheckpoint *state_checkpoint(const State *s, zaya_error *err) {
-  const size_t n = cca_floats(&s->shape);
+  const size_t n = state_cca_floats(&s->shape);
   StateCheckpoint *c = malloc(sizeof *c + n * sizeof(float));
   if (!c) {
     err_memory(err, n * sizeof(float), "a checkpoint");
@@ -120,7 +156,7 @@ StateCheckpoint *state_checkpoint(const State *s, zaya_error *err) {
 void state_checkpoint_free(StateCheckpoint *c) { free(c); }
 
 bool state_rewind(State *s, const StateCheckpoint *c, zaya_error *err) {
-  if (c->fingerprint != s->fingerprint || c->cca_floats != cca_floats(&s->shape))
+  if (c->fingerprint != s->fingerprint || c->cca_floats != state_cca_floats(&s->shape))
     return err_set(err, ZAYA_E_INVALID, "the checkpoint belongs to another model");
   if (c->len > s->len)
     return err_set(err, ZAYA_E_INVALID, "the checkpoint is at token %zu, the session holds only %zu", c->len,
@@ -128,7 +164,7 @@ bool state_rewind(State *s, const StateCheckpoint *c, zaya_error *err) {
   if (c->tokens != hash_tokens(s, c->len))
     return err_set(err, ZAYA_E_INVALID, "the session's first %zu tokens are not those of the checkpoint",
                    c->len);
-  s->len = c->len;
+  s->len = s->claimed = c->len;
   memcpy(s->cca, c->cca, c->cca_floats * sizeof(float));
   return true;
 }

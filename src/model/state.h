@@ -1,10 +1,12 @@
 // state: one sequence: the KV cache, the CCA state (conv_state and prev_hs) and the tokens that made
-// them, in one object. KV without the CCA part is never kept, copied or restored. Knows nothing of
-// weights. Depends on format/config, base.
+// them, in one object. KV without the CCA part is never kept, copied or restored. The KV cache is a list of
+// pages, which clones share until one of them writes. Knows nothing of weights. Depends on page,
+// format/config, base.
 #pragma once
 
 #include "base/buf.h"
 #include "format/config.h"
+#include "model/page.h"
 
 typedef enum KvType { KV_F32, KV_F16 } KvType; // float32 in exact mode
 
@@ -28,24 +30,38 @@ typedef struct State {
   size_t len, cap;      // tokens held, tokens that fit
   int32_t *ids;         // [cap]
   float *cca;           // [n_attn, 2 C + H]: all layers' recurrent state, one block
-  uint8_t *k, *v;       // [n_attn, cap, Nk D] of shape.kv; pages are touched only as they fill
+  Page **pages;         // of KERN_BLOCK positions each; NULL where none was needed yet
+  size_t claimed;       // positions of these that are this state's to write, or were: at least len
 } State;
 
 typedef zaya_checkpoint StateCheckpoint; // opaque: state.c
 
 StateShape state_shape(const Config *c, KvType kv);
 size_t state_kv_bytes(const StateShape *shape); // of one position's k, or v, in one layer
-// Bytes that a state for `cap` tokens takes; SIZE_MAX when that overflows.
+size_t state_page_bytes(const StateShape *shape);
+size_t state_cca_floats(const StateShape *shape); // of all layers' recurrent state
+// Bytes that a state for `cap` tokens takes when it is full; SIZE_MAX when that overflows.
 size_t state_bytes(const StateShape *shape, size_t cap);
 State *state_new(const StateShape *shape, uint64_t fingerprint, size_t cap, zaya_error *err);
 void state_free(State *s);
 void state_reset(State *s);
+// Shares the pages: costs the CCA state and the ids.
 State *state_clone(const State *s, zaya_error *err);
+// Makes room for `n` more tokens that only this state writes to, so that feeding them cannot fail for want of
+// memory. What it holds stays as it is, also on failure.
+bool state_reserve(State *s, size_t n, zaya_error *err);
 
 // Attention layer a (0 .. n_attn - 1; model layer 2 a).
 CcaState state_cca(const State *s, int a);
-void *state_k(const State *s, int a, size_t pos); // [Nk D] of shape.kv
+CcaState state_cca_in(const StateShape *shape, float *cca, int a); // of a checkpoint's block
+// [Nk D] of shape.kv; the positions behind it follow up to the end of its block of KERN_BLOCK.
+void *state_k(const State *s, int a, size_t pos);
 void *state_v(const State *s, int a, size_t pos);
+
+// A part of a sequence kept elsewhere (prefix cache, disk), put in place: page `i` holds the tokens ids[0 ..
+// n), n <= KERN_BLOCK, behind which the CCA state is `cca`. The state must hold all tokens before the page;
+// it then holds those and these n. Takes a reference of its own.
+void state_adopt(State *s, size_t i, Page *page, const int32_t *ids, size_t n, const float *cca);
 
 // A checkpoint holds the length, the CCA state there and a hash of the tokens before it.
 StateCheckpoint *state_checkpoint(const State *s, zaya_error *err);

@@ -3,6 +3,7 @@
 // exchange format, and the header tells a foreign one.
 #include "base/hash64.h"
 #include "base/size.h"
+#include "kernels/kern.h"
 #include "model/state.h"
 
 #include <string.h>
@@ -32,17 +33,38 @@ static StateHeader header_of(const State *s) {
   return h;
 }
 
-static size_t cca_bytes(const StateShape *s) {
-  return (size_t)s->n_attn * (2 * (size_t)s->channels + (size_t)s->hidden) * sizeof(float);
+static size_t cca_bytes(const StateShape *s) { return state_cca_floats(s) * sizeof(float); }
+
+// The rows of a layer that lie in one piece, from position `pos` on.
+static size_t piece_bytes(const State *s, size_t pos, size_t n) {
+  const size_t rows = KERN_BLOCK - pos % KERN_BLOCK;
+  return (rows < n - pos ? rows : n - pos) * state_kv_bytes(&s->shape);
+}
+
+// k, then v of one layer.
+static bool save_layer(const State *s, int a, Buf *out, zaya_error *err) {
+  bool ok = true;
+  for (size_t pos = 0; ok && pos < s->len; pos += KERN_BLOCK)
+    ok = buf_add(out, state_k(s, a, pos), piece_bytes(s, pos, s->len), err);
+  for (size_t pos = 0; ok && pos < s->len; pos += KERN_BLOCK)
+    ok = buf_add(out, state_v(s, a, pos), piece_bytes(s, pos, s->len), err);
+  return ok;
+}
+
+static const uint8_t *load_layer(State *s, int a, size_t n, const uint8_t *p) {
+  for (size_t pos = 0; pos < n; p += piece_bytes(s, pos, n), pos += KERN_BLOCK)
+    memcpy(state_k(s, a, pos), p, piece_bytes(s, pos, n));
+  for (size_t pos = 0; pos < n; p += piece_bytes(s, pos, n), pos += KERN_BLOCK)
+    memcpy(state_v(s, a, pos), p, piece_bytes(s, pos, n));
+  return p;
 }
 
 bool state_save(const State *s, Buf *out, zaya_error *err) {
   const StateHeader h = header_of(s);
-  const size_t start = out->len, layer = s->len * state_kv_bytes(&s->shape);
+  const size_t start = out->len;
   bool ok = buf_add(out, &h, sizeof h, err) && buf_add(out, s->ids, s->len * sizeof *s->ids, err) &&
             buf_add(out, s->cca, cca_bytes(&s->shape), err);
-  for (int a = 0; ok && a < s->shape.n_attn; a++)
-    ok = buf_add(out, state_k(s, a, 0), layer, err) && buf_add(out, state_v(s, a, 0), layer, err);
+  for (int a = 0; ok && a < s->shape.n_attn; a++) ok = save_layer(s, a, out, err);
   if (!ok) {
     out->len = start;
     return false;
@@ -85,16 +107,22 @@ bool state_load(State *s, const void *data, size_t len, zaya_error *err) {
   memcpy(&sum, p + len - sizeof sum, sizeof sum);
   if (sum != hash64(HASH64_SEED, p, len - sizeof sum))
     return err_set(err, ZAYA_E_FORMAT, "saved session: the checksum is wrong: the data is damaged");
-  const size_t n = (size_t)h.len, layer = n * state_kv_bytes(&s->shape);
-  p += sizeof h;
-  memcpy(s->ids, p, n * sizeof *s->ids);
-  p += n * sizeof *s->ids;
-  memcpy(s->cca, p, cca_bytes(&s->shape));
-  p += cca_bytes(&s->shape);
-  for (int a = 0; layer && a < s->shape.n_attn; a++, p += 2 * layer) {
-    memcpy(state_k(s, a, 0), p, layer);
-    memcpy(state_v(s, a, 0), p + layer, layer);
+  // Filled aside: when memory is short the state is as it was.
+  State *t = state_new(&s->shape, s->fingerprint, s->cap, err);
+  const size_t n = (size_t)h.len;
+  const bool ok = t && state_reserve(t, n, err);
+  if (ok) {
+    p += sizeof h;
+    memcpy(t->ids, p, n * sizeof *t->ids);
+    p += n * sizeof *t->ids;
+    memcpy(t->cca, p, cca_bytes(&s->shape));
+    p += cca_bytes(&s->shape);
+    for (int a = 0; a < s->shape.n_attn; a++) p = load_layer(t, a, n, p);
+    t->len = n;
+    const State old = *s;
+    *s = *t;
+    *t = old;
   }
-  s->len = n;
-  return true;
+  state_free(t);
+  return ok;
 }

@@ -1,0 +1,40 @@
+// page: see page.h.
+#include "model/page.h"
+
+#include "base/size.h"
+
+#include <stdlib.h>
+
+Page *page_new(size_t bytes, zaya_error *err) {
+  size_t all;
+  Page *p = NULL;
+  // Whole multiples of the alignment, as aligned_alloc wants them. Memory is touched as rows are written.
+  if (size_add(bytes, sizeof *p + 63, &all)) p = aligned_alloc(64, all & ~(size_t)63);
+  if (!p) {
+    err_memory(err, bytes, "a page of the KV cache");
+    return NULL;
+  }
+  atomic_init(&p->refs, 1);
+  atomic_init(&p->filled, 0);
+  p->kept = 0;
+  return p;
+}
+
+Page *page_ref(Page *p) {
+  atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+  return p;
+}
+
+void page_drop(Page *p) {
+  if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1) free(p);
+}
+
+bool page_claim(Page *p, unsigned from, unsigned to) {
+  if (atomic_load_explicit(&p->refs, memory_order_acquire) ==
+      1) { // nobody else: earlier rows may be given up too
+    atomic_store_explicit(&p->filled, to, memory_order_relaxed);
+    return true;
+  }
+  return atomic_compare_exchange_strong_explicit(&p->filled, &from, to, memory_order_acq_rel,
+                                                 memory_order_acquire);
+}

@@ -1,0 +1,22 @@
+// page: the keys and values of KERN_BLOCK positions in all attention layers, shared by counted references.
+// Rows are written once: a page may be appended to while others hold its earlier rows, by the one who
+// claims the rows behind them. Any thread may hold and drop references. Depends on kernels/kern, base.
+#pragma once
+
+#include "base/error.h"
+
+#include <stdatomic.h>
+
+typedef struct Page {
+  atomic_uint refs;
+  atomic_uint filled;                // rows that have been claimed
+  unsigned kept;                     // for the accounts of the one cache that may hold it
+  _Alignas(64) unsigned char data[]; // [n_attn][k | v][KERN_BLOCK][Nk D]
+} Page;
+
+Page *page_new(size_t bytes, zaya_error *err); // of data; nothing claimed
+Page *page_ref(Page *p);
+void page_drop(Page *p); // NULL is allowed
+// Makes the rows [from, to) the caller's to write, who holds a reference and the rows before `from`. False
+// when somebody else may hold or write some of them: then a copy has to be made.
+bool page_claim(Page *p, unsigned from, unsigned to);
