@@ -14,7 +14,7 @@ static Nano nano;
 
 static int setup(void **state) {
   (void)state;
-  nano = nano_open(2);
+  nano = nano_open(1);
   return 0;
 }
 
@@ -104,7 +104,7 @@ static void a_crowd_answers_as_each_alone(void **state) {
     check_crowd(&p, alone);
   }
   nano_close(&nano);
-  nano = nano_open(1);
+  nano = nano_open(2);
   p = nano_params(&nano);
   p.chunk = 33;
   p.parallel = 8;

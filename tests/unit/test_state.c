@@ -17,7 +17,7 @@ static int32_t text[2 * CAP];
 static int setup(void **state) {
   (void)state;
   zaya_error err = {0};
-  model = zaya_model_open(NANO_DIR, &(zaya_model_params){.n_threads = 2}, &err);
+  model = zaya_model_open(NANO_DIR, &(zaya_model_params){.n_threads = 1}, &err);
   if (!model) fail_msg("%s", err.message);
   V = (size_t)zaya_model_get_info(model).vocab_size;
   uint32_t x = 7;
