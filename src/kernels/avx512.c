@@ -316,8 +316,15 @@ INLINE void transpose_16(__m512i *v) {
   }
 }
 
+// The next panel's rows are asked for while this one is unpacked, and come while it is multiplied.
+INLINE void ask_ahead(const uint8_t *row, size_t stride, size_t at) {
+#pragma GCC unroll 16
+  for (size_t r = 16; r < 32; r++) _mm_prefetch((const char *)row + r * stride + at, _MM_HINT_T1);
+}
+
 static void unpack_scales(const KernRows *w, const uint8_t *from, size_t g, float *to) {
   __m512i v[16];
+  if (g % 32 == 0) ask_ahead(from, w->s_stride, g * 2);
   for (size_t r = 0; r < 16; r++)
     v[r] = r < w->rows ? _mm512_castps_si512(load_f16(from + r * w->s_stride + g * 2, w->groups - g))
                        : _mm512_setzero_si512();
@@ -336,6 +343,7 @@ static void avx512_unpack_q4(const KernRows *w, KernPanel *out) {
     for (size_t r = 0; r < 16; r++)
       v[r] =
           _mm512_maskz_loadu_epi32(r < w->rows ? m : 0, w->w + (r < w->rows ? r : 0) * w->w_stride + g * 16);
+    ask_ahead(w->w, w->w_stride, g * 16);
     transpose_16(v);
     uint8_t *to = out->codes + g * 512;
 #pragma GCC unroll 16
