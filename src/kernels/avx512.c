@@ -51,28 +51,54 @@ static float avx512_dot(const float *a, const float *b, size_t n) {
   return add_lanes(acc);
 }
 
-// NR rows of float32 (f16 false) or float16 times NT tokens.
-INLINE void exact_tile(const int NR, const int NT, bool f16, const uint8_t *w, size_t w_stride, size_t n,
-                       const float *x, size_t x_stride, float *y, size_t y_stride) {
-  __m512 acc[4][4];
-  for (int r = 0; r < NR; r++)
-    for (int t = 0; t < NT; t++) acc[r][t] = _mm512_setzero_ps();
-  for (size_t i = 0; i < n; i += 16) {
-    const __mmask16 m = first_lanes(n - i);
-    __m512 xv[4];
+// 16 inputs from i on (those in m; all of them when not TAIL) of NR rows of float32 or float16 times NT
+// tokens.
+INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TAIL, __mmask16 m,
+                       const uint8_t *w, size_t w_stride, size_t i, const float *x, size_t x_stride,
+                       __m512 acc[4][4]) {
+  __m512 xv[4];
 #pragma GCC unroll 4
-    for (int t = 0; t < NT; t++) xv[t] = _mm512_maskz_loadu_ps(m, x + (size_t)t * x_stride + i);
+  for (int t = 0; t < NT; t++) {
+    const float *at = x + (size_t)t * x_stride + i;
+    xv[t] = TAIL ? _mm512_maskz_loadu_ps(m, at) : _mm512_loadu_ps(at);
+  }
 #pragma GCC unroll 4
-    for (int r = 0; r < NR; r++) {
-      const uint8_t *row = w + (size_t)r * w_stride;
-      const __m512 wv = f16 ? _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, row + 2 * i))
-                            : _mm512_maskz_loadu_ps(m, row + 4 * i);
+  for (int r = 0; r < NR; r++) {
+    const uint8_t *at = w + (size_t)r * w_stride + (f16 ? 2 : 4) * i;
+    __m512 wv;
+    if (f16)
+      wv = _mm512_cvtph_ps(TAIL ? _mm256_maskz_loadu_epi16(m, at)
+                                : _mm256_loadu_si256((const __m256i *)(const void *)at));
+    else
+      wv = TAIL ? _mm512_maskz_loadu_ps(m, at) : _mm512_loadu_ps(at);
 #pragma GCC unroll 4
-      for (int t = 0; t < NT; t++)
-        acc[r][t] = _mm512_mask_add_ps(acc[r][t], m, acc[r][t], _mm512_mul_ps(wv, xv[t]));
+    for (int t = 0; t < NT; t++) {
+      const __m512 p = _mm512_mul_ps(wv, xv[t]);
+      acc[r][t] = TAIL ? _mm512_mask_add_ps(acc[r][t], m, acc[r][t], p) : _mm512_add_ps(acc[r][t], p);
     }
   }
+}
+
+// NR rows of float32 (f16 false) or float16 times NT tokens.
+INLINE void exact_tile(const int NR, const int NT, const bool f16, const uint8_t *w, size_t w_stride,
+                       size_t n, const float *x, size_t x_stride, float *y, size_t y_stride) {
+  __m512 acc[4][4];
+#pragma GCC unroll 4
   for (int r = 0; r < NR; r++)
+#pragma GCC unroll 4
+    for (int t = 0; t < NT; t++) acc[r][t] = _mm512_setzero_ps();
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    if (f16 && NT == 1 && i % 32 == 0)
+#pragma GCC unroll 4
+      for (size_t r = 0; r < 4; r++) // the next rows, which begin too far away for the processor to know
+        _mm_prefetch((const char *)w + (r + 4) * w_stride + 2 * i, _MM_HINT_T0);
+    exact_step(NR, NT, f16, false, 0, w, w_stride, i, x, x_stride, acc);
+  }
+  if (i < n) exact_step(NR, NT, f16, true, first_lanes(n - i), w, w_stride, i, x, x_stride, acc);
+#pragma GCC unroll 4
+  for (int r = 0; r < NR; r++)
+#pragma GCC unroll 4
     for (int t = 0; t < NT; t++) y[(size_t)t * y_stride + (size_t)r] = add_lanes(acc[r][t]);
 }
 
@@ -367,11 +393,13 @@ INLINE int32_t load_i32(const int8_t *p) {
   return v;
 }
 
+// The order of the sum's lanes (groups mod 16) in which their tree can be added with a stack of four.
+static const uint8_t lane_at[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+
 // The panel's 16 rows (a row a lane) times NT tokens. The lanes of the sum (groups mod 16) come one
 // after the other, in an order that lets their tree be added with a stack of four partial sums.
 INLINE void panel_tile(const int NT, const KernPanel *w, const KernActs *x, size_t first_x, __mmask16 rows,
                        float *y, size_t y_stride) {
-  static const uint8_t lane_at[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
   const bool plain = x->order == KERN_ORDER_PLAIN;
   const size_t half = plain ? 16 : 64, stride = x->q_stride, xg = x->groups;
   const int8_t *xq8 = x->q + first_x * stride;
@@ -454,6 +482,204 @@ static void avx512_panel(const KernPanel *w, const KernActs *x, size_t first_x, 
     else
       panel_tile_1(w, x, first_x + t, m, at, y_stride), n = 1;
   }
+}
+
+// --- tiles: rows as they lie times tokens side by side ------------------------------------------------
+//
+// A lane is a token, and four codes of a row are broadcast to all of them: no row has to be transposed,
+// which is most of what a panel costs when tokens are few. The lanes of the sum come one after the other
+// here too, and everything lies in the order in which they do.
+
+// Where group g comes among `groups` (padded ones).
+INLINE size_t rank_of(size_t g, size_t groups) {
+  static const uint8_t rank[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15}; // its own inverse
+  return rank[g % 16] * (groups / 16) + g / 16;
+}
+
+// Element t of 16 rows of 16 floats, `from` for token t, to vector g of `to`.
+INLINE void pack_floats(const float *from, size_t have, size_t groups, float *to) {
+  for (size_t g = 0; g < groups; g += 16) {
+    __m512i v[16];
+    for (size_t t = 0; t < 16; t++)
+      v[t] = t < have ? _mm512_loadu_si512(from + t * groups + g) : _mm512_setzero_si512();
+    transpose_16(v);
+    for (size_t i = 0; i < 16; i++) _mm512_storeu_si512(to + rank_of(g + i, groups) * 16, v[i]);
+  }
+}
+
+static void avx512_pack_tile(const KernActs *x, size_t tile, size_t n) {
+  const bool plain = x->order == KERN_ORDER_PLAIN;
+  const size_t first = tile * KERN_TILE, have = n - first < KERN_TILE ? n - first : KERN_TILE, G = x->groups;
+  int8_t *q = x->tile_q + tile * G * 512;
+  for (size_t c = 0; c < G * 32; c += 64) { // 16 dwords of every token
+    __m512i v[16];
+    for (size_t t = 0; t < 16; t++)
+      v[t] = t < have ? _mm512_loadu_si512(x->q + (first + t) * x->q_stride + c) : _mm512_setzero_si512();
+    transpose_16(v);
+    for (size_t e = 0; e < 16; e++) {
+      const size_t g = plain ? c / 32 + e / 8 : c / 128 * 4 + e / 4;
+      const size_t d = plain ? e % 8 : e % 4 + (c % 128 ? 4 : 0);
+      _mm512_storeu_si512(q + rank_of(g, G) * 512 + d * 64, v[e]);
+    }
+  }
+  pack_floats(x->scale + first * G, have, G, x->tile_scale + tile * G * 16);
+  pack_floats(x->sum + first * G, have, G, x->tile_sum + tile * G * 16);
+}
+
+// 16 rows of a tile: where they lie, and their scales and biases as float32 in [groups / 16][16 rows][16].
+typedef struct TileRows {
+  const uint8_t *code[16]; // missing rows repeat the last
+  const uint8_t *next;     // the row 16 after the first, asked for ahead of its use
+  const float *scale, *bias;
+  size_t groups, next_stride;
+} TileRows;
+
+// Four codes of each of two dwords (of 4 bits: d and d + 4) broadcast to all lanes.
+#define TILE_CODES(BITS, INTS, P, SI, code, g, d, lo, hi)                                                    \
+  do {                                                                                                       \
+    if (BITS == 4) {                                                                                         \
+      const INTS both = P##_set1_epi32(load_i32((const int8_t *)(code) + (g)*16 + 4 * (d)));                 \
+      lo = P##_and_##SI(both, P##_set1_epi8(15));                                                            \
+      hi = P##_and_##SI(P##_srli_epi16(both, 4), P##_set1_epi8(15));                                         \
+    } else {                                                                                                 \
+      lo = P##_set1_epi32(load_i32((const int8_t *)(code) + (g)*32 + 4 * (d)));                              \
+      hi = P##_set1_epi32(load_i32((const int8_t *)(code) + (g)*32 + 16 + 4 * (d)));                         \
+    }                                                                                                        \
+  } while (0)
+
+// acc = rows r .. r + R times V vectors of tokens, for the lane of the sum that is `rank`th.
+#define TILE_LANE(NAME, FLOATS, INTS, P, SI)                                                                 \
+  INLINE void NAME(const int BITS, const int R, const int V, const TileRows *w, size_t r, size_t rank,       \
+                   const KernActs *x, size_t tile, FLOATS acc[8]) {                                          \
+    const size_t G = x->groups, first = rank * (G / 16), lane = lane_at[rank];                               \
+    const int8_t *xq = x->tile_q + (tile * G + first) * 512;                                                 \
+    const float *xs = x->tile_scale + (tile * G + first) * 16, *xb = x->tile_sum + (tile * G + first) * 16;  \
+    const float *scale = w->scale + r * 16 + lane, *bias = w->bias + r * 16 + lane;                          \
+    const uint8_t *code[8];                                                                                  \
+    _Pragma("GCC unroll 8") for (int k = 0; k < R; k++) code[k] = w->code[r + (size_t)k];                    \
+    _Pragma("GCC unroll 8") for (int k = 0; k < R * V; k++) acc[k] = P##_setzero_ps();                       \
+    for (size_t g = lane; g < w->groups; g += 16) {                                                          \
+      INTS dot[8];                                                                                           \
+      _Pragma("GCC unroll 8") for (int k = 0; k < R * V; k++) dot[k] = P##_setzero_##SI();                   \
+      _Pragma("GCC unroll 4") for (size_t d = 0; d < 4; d++) {                                               \
+        INTS qlo[2], qhi[2];                                                                                 \
+        _Pragma("GCC unroll 2") for (int v = 0; v < V; v++) {                                                \
+          qlo[v] = P##_loadu_##SI((const void *)(xq + (size_t)v * G * 512 + d * 64));                        \
+          qhi[v] = P##_loadu_##SI((const void *)(xq + (size_t)v * G * 512 + 256 + d * 64));                  \
+        }                                                                                                    \
+        _Pragma("GCC unroll 8") for (int k = 0; k < R; k++) {                                                \
+          INTS lo, hi;                                                                                       \
+          TILE_CODES(BITS, INTS, P, SI, code[k], g, d, lo, hi);                                              \
+          _Pragma("GCC unroll 2") for (int v = 0; v < V; v++) {                                              \
+            dot[k * V + v] = P##_dpbusd_epi32(dot[k * V + v], lo, qlo[v]);                                   \
+            dot[k * V + v] = P##_dpbusd_epi32(dot[k * V + v], hi, qhi[v]);                                   \
+          }                                                                                                  \
+        }                                                                                                    \
+      }                                                                                                      \
+      _Pragma("GCC unroll 2") for (int v = 0; v < V; v++) {                                                  \
+        const FLOATS s = P##_loadu_ps(xs + (size_t)v * G * 16), b = P##_loadu_ps(xb + (size_t)v * G * 16);   \
+        _Pragma("GCC unroll 8") for (int k = 0; k < R; k++) {                                                \
+          FLOATS *a = &acc[k * V + v];                                                                       \
+          const FLOATS sx = P##_mul_ps(P##_set1_ps(scale[k * 16]), s);                                       \
+          *a = P##_fmadd_ps(P##_cvtepi32_ps(dot[k * V + v]), sx, *a);                                        \
+          *a = P##_fmadd_ps(P##_set1_ps(bias[k * 16]), b, *a);                                               \
+        }                                                                                                    \
+      }                                                                                                      \
+      xq += 512, xs += 16, xb += 16, scale += 256, bias += 256;                                              \
+    }                                                                                                        \
+  }
+TILE_LANE(tile_lane_16, __m512, __m512i, _mm512, si512)
+TILE_LANE(tile_lane_8, __m256, __m256i, _mm256, si256)
+
+// Asks for row i of the next 16: its codes come while these rows are multiplied.
+INLINE void ask_next(const TileRows *w, int bits, int i) {
+  const char *row = (const char *)w->next + (size_t)i * w->next_stride;
+  for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T1);
+}
+
+// sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
+#define TILE(NAME, LANE, FLOATS, P)                                                                          \
+  INLINE void NAME(const int BITS, const int R, const int V, const TileRows *w, const KernActs *x,           \
+                   size_t tile, FLOATS sum[2][16]) {                                                         \
+    FLOATS stack[4][2][16], acc[8];                                                                          \
+    for (int i = 0; i < 16; i++) {                                                                           \
+      if (tile == 0) ask_next(w, BITS, i);                                                                   \
+      for (int r = 0; r < 16; r += R) {                                                                      \
+        LANE(BITS, R, V, w, (size_t)r, (size_t)i, x, tile, acc);                                             \
+        int level = 0;                                                                                       \
+        for (; i >> level & 1; level++)                                                                      \
+          _Pragma("GCC unroll 8") for (int k = 0; k < R * V; k++) acc[k] =                                   \
+              P##_add_ps(stack[level][k % V][r + k / V], acc[k]);                                            \
+        FLOATS(*to)[16] = level == 4 ? sum : stack[level];                                                   \
+        _Pragma("GCC unroll 8") for (int k = 0; k < R * V; k++) to[k % V][r + k / V] = acc[k];               \
+      }                                                                                                      \
+    }                                                                                                        \
+  }
+TILE(tile_16, tile_lane_16, __m512, _mm512)
+TILE(tile_8, tile_lane_8, __m256, _mm256)
+
+// y[t][r] for the n tokens of a vector: transposed, so that a token's rows are stored together.
+static void store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_t y_stride) {
+  __m512i v[16];
+  for (int r = 0; r < 16; r++) v[r] = _mm512_castps_si512(sum[r]);
+  transpose_16(v);
+  for (size_t t = 0; t < n && t < 16; t++)
+    _mm512_mask_storeu_ps(y + t * y_stride, first_lanes(rows), _mm512_castsi512_ps(v[t]));
+}
+
+// [groups / 16][16 rows][16]
+INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
+  for (size_t r = 0; r < 16; r++) {
+    const uint8_t *row = from + (r < w->rows ? r : w->rows - 1) * w->s_stride;
+    for (size_t g = 0; g < w->groups; g += 16)
+      _mm512_storeu_ps(to + (g + r) * 16, load_f16(row + g * 2, w->groups - g));
+    for (size_t at = 0; at < w->groups * 2; at += 64)
+      _mm_prefetch((const char *)row + 16 * w->s_stride + at, _MM_HINT_T1);
+  }
+}
+
+enum { FEW = 6, FEW_Q8 = 4 }; // tokens that go by rows
+
+INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
+                  float *y, size_t y_stride) {
+  TileRows rows = {.scale = scratch->scale,
+                   .bias = scratch->bias,
+                   .groups = w->groups,
+                   .next = w->w + 16 * w->w_stride,
+                   .next_stride = w->w_stride};
+  __m512 sum[2][16];
+  size_t t = 0;
+  for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
+  tile_floats(w, w->scales, scratch->scale);
+  tile_floats(w, w->biases, scratch->bias);
+  for (; t + 16 < n; t += 32) {
+    tile_16(BITS, 4, 2, &rows, x, t / 16, sum);
+    store_tile(sum[0], w->rows, n - t, y + t * y_stride, y_stride);
+    store_tile(sum[1], w->rows, n - t - 16, y + (t + 16) * y_stride, y_stride);
+  }
+  if (t >= n) return;
+  if (n - t <= (BITS == 4 ? FEW : FEW_Q8)) { // a tile would be mostly empty
+    (BITS == 4 ? avx512_rows_q4 : avx512_rows_q8)(w, x, t, n - t, y + t * y_stride, y_stride);
+    return;
+  }
+  if (n - t > 8) {
+    tile_16(BITS, 8, 1, &rows, x, t / 16, sum);
+  } else {
+    __m256 half[2][16];
+    tile_8(BITS, 8, 1, &rows, x, t / 16, half);
+    for (int r = 0; r < 16; r++) sum[0][r] = _mm512_castps256_ps512(half[0][r]);
+  }
+  store_tile(sum[0], w->rows, n - t, y + t * y_stride, y_stride);
+}
+
+static void avx512_tile_q4(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                           size_t y_stride) {
+  tiles(4, w, scratch, x, n, y, y_stride);
+}
+
+static void avx512_tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                           size_t y_stride) {
+  tiles(8, w, scratch, x, n, y, y_stride);
 }
 
 // --- attention and activations -------------------------------------------------------------------
@@ -626,7 +852,9 @@ static float avx512_peak_f32(size_t rounds) {
 
 const Kern kern_avx512 = {
     .name = "avx512",
-    .few_tokens = 6,
+    .few_tokens = FEW,
+    .few_tokens_q8 = FEW_Q8,
+    .tile_tokens = 13,
     .dot = avx512_dot,
     .dot_rows = avx512_dot_rows,
     .axpy = avx512_axpy,
@@ -636,6 +864,9 @@ const Kern kern_avx512 = {
     .rows_q8 = avx512_rows_q8,
     .unpack_q4 = avx512_unpack_q4,
     .panel = avx512_panel,
+    .pack_tile = avx512_pack_tile,
+    .tile_q4 = avx512_tile_q4,
+    .tile_q8 = avx512_tile_q8,
     .silu_mul = avx512_silu_mul,
     .attend = avx512_attend,
     .to_f16 = avx512_to_f16,

@@ -24,6 +24,7 @@ enum {
   KERN_LANES = 16,
   KERN_GROUP = 32,      // inputs that share an activation scale
   KERN_PANEL_ROWS = 16, // rows of an unpacked panel
+  KERN_TILE = 16,       // tokens side by side for the tile kernels
   KERN_BLOCK = 256,     // positions that attention takes in one piece
 };
 
@@ -42,6 +43,9 @@ typedef struct KernActs {
   size_t groups;      // of a token, padding included
   size_t q_stride;    // bytes from token to token
   KernOrder order;
+  // The same for the tile kernels, KERN_TILE tokens side by side, missing ones zeros.
+  int8_t *tile_q;               // [tiles][groups][8][KERN_TILE][4]: dword d of a group, of every token
+  float *tile_scale, *tile_sum; // [tiles][groups][KERN_TILE]
 } KernActs;
 
 // Rows of codes (4 or 8 bits, little end first), each group of 32 with a float16 scale and bias, as
@@ -72,7 +76,9 @@ typedef struct KernAttend {
 
 typedef struct Kern {
   const char *name;
-  size_t few_tokens; // up to so many tokens the row kernels are as fast as unpacked panels
+  // What is fastest for how many tokens. Row kernels up to few_tokens (few_tokens_q8 for 8-bit codes); tile
+  // kernels from tile_tokens on for 4-bit codes, and for 8-bit ones always; in between panels.
+  size_t few_tokens, few_tokens_q8, tile_tokens;
   // exact: a . b
   float (*dot)(const float *a, const float *b, size_t n);
   // exact: y[t * y_stride] = w . x[t], x[t] at x + t * x_stride, for t < n_x
@@ -97,6 +103,14 @@ typedef struct Kern {
   // y[t * y_stride + r], r < rows: the panel's rows times each token.
   void (*panel)(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x, size_t rows, float *y,
                 size_t y_stride);
+  // The same products with a token a lane, for rungs whose rows need not be transposed then; NULL elsewhere.
+  // pack_tile lays out tile i of n tokens, quantized before. tile_q4, tile_q8: at most 16 rows as they lie
+  // times tokens [0, n_x); `scratch` is a panel's room.
+  void (*pack_tile)(const KernActs *x, size_t tile, size_t n);
+  void (*tile_q4)(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n_x, float *y,
+                  size_t y_stride);
+  void (*tile_q8)(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n_x, float *y,
+                  size_t y_stride);
   // gate = silu(gate) * up
   void (*silu_mul)(float *gate, const float *up, size_t n);
   // dim must be a multiple of 16

@@ -3,10 +3,19 @@
 
 #include "kernels/panel.h"
 
-enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = 4, LEAST_UNITS = 4, SMALL_WORK = 16384 };
+enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = KERN_TILE, FEW = 4, LEAST_UNITS = 4, SMALL_WORK = 16384 };
 
-static bool alloc_acts(KernActs *a, LinearShape s, Arena *arena, zaya_error *err) {
+static bool alloc_tiles(KernActs *a, size_t tokens, size_t groups, Arena *arena, zaya_error *err) {
+  const size_t n = (tokens + KERN_TILE - 1) / KERN_TILE * KERN_TILE;
+  a->tile_q = arena_alloc(arena, n, groups * KERN_GROUP, "quantized activations", err);
+  a->tile_scale = arena_alloc(arena, n * groups, sizeof(float), "quantized activations", err);
+  a->tile_sum = arena_alloc(arena, n * groups, sizeof(float), "quantized activations", err);
+  return a->tile_q && a->tile_scale && a->tile_sum;
+}
+
+static bool alloc_acts(KernActs *a, LinearShape s, bool tiles, Arena *arena, zaya_error *err) {
   const size_t groups = (s.max_cols + KERN_GROUP - 1) / KERN_GROUP, padded = kern_pad_groups(groups);
+  if (tiles && !alloc_tiles(a, s.max_tokens, padded, arena, err)) return false;
   a->q = arena_alloc(arena, s.max_tokens, kern_q_stride(groups), "quantized activations", err);
   a->scale = arena_alloc(arena, s.max_tokens * padded, sizeof(float), "quantized activations", err);
   a->sum = arena_alloc(arena, s.max_tokens * padded, sizeof(float), "quantized activations", err);
@@ -25,7 +34,7 @@ bool linear_init(Linear *l, Pool *pool, const Kern *kern, bool exact, LinearShap
   for (size_t i = 0; i < threads; i++)
     if (!panel_alloc(&l->panels[i], shape.max_cols, arena, err)) return false;
   for (int i = 0; i < LINEAR_MAX_INPUTS; i++)
-    if (!alloc_acts(&l->inputs[i], shape, arena, err)) return false;
+    if (!alloc_acts(&l->inputs[i], shape, kern->pack_tile, arena, err)) return false;
   return true;
 }
 
@@ -68,12 +77,21 @@ void linear_rows_exact(const Linear *l, const Mat *w, size_t first, size_t n_row
   }
 }
 
-// Few tokens: the rows as they lie. More: 16 rows unpacked once for all tokens. The bits are the same.
+// How a matrix is multiplied with n tokens: the rows as they lie, one after the other; 16 of them times tiles
+// of tokens; or 16 unpacked once for all tokens. The bits are the same.
+typedef enum Path { BY_ROWS, BY_TILES, BY_PANELS } Path;
+
+static Path path_for(const Kern *k, const Mat *w, size_t n) {
+  if (!is_direct(w)) return BY_PANELS;
+  if (n <= (w->bits == 4 ? k->few_tokens : k->few_tokens_q8)) return BY_ROWS;
+  return k->pack_tile && (w->bits == 8 || n >= k->tile_tokens) ? BY_TILES : BY_PANELS;
+}
+
 static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n_rows, const KernActs *x,
                            size_t n, float *y, size_t y_stride, int thread) {
   const Kern *k = l->kern;
-  // 8-bit codes are bytes already: nothing would be gained by unpacking them.
-  if (is_direct(w) && (n <= k->few_tokens || w->bits == 8)) {
+  const Path path = path_for(k, w, n);
+  if (path == BY_ROWS) {
     const KernRows rows = kern_rows(w, first, n_rows);
     (w->bits == 4 ? k->rows_q4 : k->rows_q8)(&rows, x, 0, n, y, y_stride);
     return;
@@ -82,12 +100,15 @@ static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n
   panel.groups = kern_pad_groups(w->cols / KERN_GROUP);
   for (size_t r = 0; r < n_rows; r += UNIT) {
     const size_t m = n_rows - r < UNIT ? n_rows - r : UNIT;
-    if (order_for(w) == KERN_ORDER_NIBBLES) {
-      const KernRows rows = kern_rows(w, first + r, m);
-      k->unpack_q4(&rows, &panel);
-    } else {
-      panel_fill(w, first + r, m, &panel);
+    const KernRows rows = kern_rows(w, first + r, m);
+    if (path == BY_TILES) {
+      (w->bits == 4 ? k->tile_q4 : k->tile_q8)(&rows, &panel, x, n, y + r, y_stride);
+      continue;
     }
+    if (order_for(w) == KERN_ORDER_NIBBLES)
+      k->unpack_q4(&rows, &panel);
+    else
+      panel_fill(w, first + r, m, &panel);
     k->panel(&panel, x, 0, n, m, y + r, y_stride);
   }
 }
@@ -100,7 +121,8 @@ typedef struct RunJob {
   const float *input_x[LINEAR_MAX_INPUTS];
   size_t input_stride[LINEAR_MAX_INPUTS], input_groups[LINEAR_MAX_INPUTS];
   size_t n_inputs;
-  size_t units; // of UNIT rows, all parts together
+  bool tiles[LINEAR_MAX_INPUTS]; // whether any part takes the input in tiles
+  size_t units;                  // of UNIT rows, all parts together
   PoolClaim claim;
 } RunJob;
 
@@ -114,8 +136,10 @@ static size_t input_of(const RunJob *j, const LinearPart *p) {
 static void collect_inputs(RunJob *j) {
   for (size_t k = 0; k < j->n_parts; k++) {
     const LinearPart *p = &j->parts[k];
+    if (!is_quantized(j->l, p->w)) continue;
     const size_t i = input_of(j, p);
-    if (!is_quantized(j->l, p->w) || i < j->n_inputs) continue;
+    j->tiles[i] |= path_for(j->l->kern, p->w, j->n) == BY_TILES;
+    if (i < j->n_inputs) continue;
     const size_t groups = p->w->cols / KERN_GROUP;
     j->inputs[i] = j->l->inputs[i];
     j->inputs[i].groups = kern_pad_groups(groups);
@@ -130,10 +154,13 @@ static void collect_inputs(RunJob *j) {
 
 static void quantize_share(void *arg, int index, int count) {
   const RunJob *j = arg;
-  const PoolRange r = pool_share(j->n, 1, index, count);
-  for (size_t i = 0; i < j->n_inputs; i++)
+  const PoolRange r = pool_share(j->n, KERN_TILE, index, count);
+  for (size_t i = 0; i < j->n_inputs; i++) {
     for (size_t t = r.begin; t < r.end; t++)
       j->l->kern->quantize(j->input_x[i] + t * j->input_stride[i], j->input_groups[i], &j->inputs[i], t);
+    for (size_t t = r.begin; j->tiles[i] && t < r.end; t += KERN_TILE)
+      j->l->kern->pack_tile(&j->inputs[i], t / KERN_TILE, j->n);
+  }
 }
 
 // Rows [begin, end) of a part.
@@ -161,7 +188,7 @@ static void run_units(const RunJob *j, PoolRange r, int thread) {
 
 static void run_share(void *arg, int index, int count) {
   RunJob *j = arg;
-  const size_t least = j->n <= QUANTIZE_ALONE ? LEAST_UNITS : 1;
+  const size_t least = j->n <= FEW ? LEAST_UNITS : 1;
   PoolRange r;
   while (pool_claim(&j->claim, j->units, least, count, &r)) run_units(j, r, index);
 }

@@ -237,6 +237,8 @@ static float scalar_peak_f32(size_t rounds) {
 const Kern kern_scalar = {
     .name = "scalar",
     .few_tokens = 4,
+    .few_tokens_q8 = SIZE_MAX,
+    .tile_tokens = SIZE_MAX,
     .dot = scalar_dot,
     .dot_rows = scalar_dot_rows,
     .axpy = scalar_axpy,

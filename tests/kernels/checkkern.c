@@ -193,6 +193,28 @@ static void check_panel(const Kern *k) {
   }
 }
 
+// Tiles of tokens against the rows of the truth, for every number of tokens that leaves another tail.
+static void check_tile(const Kern *k, int bits) {
+  if (!k->pack_tile) return;
+  kernel = bits == 4 ? "tile_q4" : "tile_q8";
+  for (int i = 0; i < N_GROUP_COUNTS; i++) {
+    const size_t n = group_counts[i], R = i % 3 ? 16 : 1 + (size_t)i % 16, T = 1 + (size_t)i * 11 % 51;
+    KernActs x = acts(T, n, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
+    const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
+    x.tile_q = guard_alloc(tiles * x.groups * 512);
+    x.tile_scale = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+    x.tile_sum = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+    for (size_t t = 0; t < tiles; t++) k->pack_tile(&x, t, T);
+    const KernRows w = rows_of(R, n, bits);
+    const KernPanel scratch = panel_of(n);
+    float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
+    (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y0, R);
+    (bits == 4 ? kern_scalar.rows_q4 : kern_scalar.rows_q8)(&w, &x, 0, T, y1, R);
+    same("y", y0, y1, T * R * 4, n, T);
+    guard_free_all();
+  }
+}
+
 // Panels of codes of 8 bits in plain order, against the rows of the same codes.
 static void check_panel_wide(const Kern *k) {
   kernel = "panel (8 bits)";
@@ -312,6 +334,26 @@ static void time_panel(const Kern *k, size_t T) {
   guard_free_all();
 }
 
+static void time_tile(const Kern *k, int bits, size_t T) {
+  if (!k->pack_tile) return;
+  KernActs x = acts(T, TIME_GROUPS, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
+  const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
+  x.tile_q = guard_alloc(tiles * x.groups * 512);
+  x.tile_scale = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+  x.tile_sum = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+  for (size_t t = 0; t < tiles; t++) k->pack_tile(&x, t, T);
+  const KernRows w = rows_of(16, TIME_GROUPS, bits);
+  const KernPanel scratch = panel_of(TIME_GROUPS);
+  float *y = guard_alloc(T * 16 * 4);
+  const int repeats = 4000;
+  char what[64];
+  const double start = now();
+  for (int i = 0; i < repeats; i++) (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y, 16);
+  snprintf(what, sizeof what, "tile_q%d, %zu tokens", bits, T);
+  report(what, 2.0 * 16 * TIME_GROUPS * 32 * (double)T, "GOP/s", start, repeats);
+  guard_free_all();
+}
+
 static void time_others(const Kern *k) {
   const size_t n = 2048;
   const uint8_t *w = (const uint8_t *)halves(256 * n, PLAIN);
@@ -359,6 +401,8 @@ int main(int argc, char **argv) {
         check_rows(k, 8);
         check_panel(k);
         check_panel_wide(k);
+        check_tile(k, 4);
+        check_tile(k, 8);
         check_silu(k);
         check_to_f16(k);
         check_attend(k);
@@ -372,6 +416,8 @@ int main(int argc, char **argv) {
     time_rows(k, 8, 1);
     time_panel(k, 36);
     time_panel(k, 8);
+    time_tile(k, 4, 32);
+    time_tile(k, 8, 8);
     time_others(k);
   }
   if (argc > 1 && !checked) printf("this machine has no rung called %s\n", argv[1]);
