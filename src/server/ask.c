@@ -1,7 +1,6 @@
 // ask: see ask.h.
 #include "server/ask.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +86,7 @@ bool ask_read_bias(const Fields *f, const char *name, Ask *a) {
     if (!json_is_number(bias) || !(x >= -100 && x <= 100))
       return field_refuse(f, name, "expected numbers from -100 to 100, found %s%s", json_kind(bias),
                           json_is_number(bias) ? " outside of it" : "");
-    a->bias[n++] = (zaya_bias){.id = (int32_t)id, .bias = x <= -100 ? -INFINITY : x};
+    a->bias[n++] = (zaya_bias){.id = (int32_t)id, .bias = x <= -100 ? -1e6 : x};
   }
   a->sampling.n_bias = n;
   return true;

@@ -19,8 +19,8 @@ typedef struct DialectEnv {
 } DialectEnv;
 
 typedef struct ReplyHead {
-  const char *id;                      // id_prefix and 24 random letters, made before parse's Ask is opened
-  const char *model;                   // as the request named it, else the server's name
+  const char *id;                      // id_prefix and 24 random letters
+  const char *model;                   // the server's name for it: every request is answered by the one model
   int64_t created;                     // seconds since 1970
   size_t prompt_tokens, cached_tokens; // cached: known once the answer has begun
 } ReplyHead;
@@ -78,6 +78,8 @@ typedef struct Dialect {
   json_t *(*drop)(void *store, const char *id);  // DELETE path/id: its body; NULL: not there
 } Dialect;
 
+extern const Dialect dialect_chat, dialect_completions;
+
 // The dialects of this build, NULL behind the last (dialects.c).
 extern const Dialect *const dialects[];
 
@@ -88,3 +90,9 @@ bool dialect_sse(Buf *out, const char *event, json_t *json, zaya_error *err);
 json_t *dialect_openai_error(const AskFault *fault);
 // The text that the bytes of one token are, malformed ones as U+FFFD.
 json_t *dialect_token_text(const Tok *tok, int32_t id);
+// What is finite as it is, -9999 for the rest.
+json_t *dialect_logprob(double logprob);
+// {"prompt_tokens", "completion_tokens", "total_tokens", .. details} of chat and completions.
+json_t *dialect_usage(const ReplyHead *head, const Answer *answers, size_t n);
+// "stop", "length" or "tool_calls".
+const char *dialect_finish(const Answer *answer);

@@ -2,9 +2,9 @@
 #include "base/utf8.h"
 #include "server/dialect.h"
 
-#include <stdlib.h>
+#include <math.h>
 
-const Dialect *const dialects[] = {NULL};
+const Dialect *const dialects[] = {&dialect_chat, &dialect_completions, NULL};
 
 static int add_chunk(const char *data, size_t len, void *user) {
   return buf_add(user, data, len, NULL) ? 0 : -1;
@@ -47,4 +47,21 @@ json_t *dialect_token_text(const Tok *tok, int32_t id) {
   if (utf8_repair(&text, bytes ? bytes : "", n, NULL)) v = json_stringn(text.data ? text.data : "", text.len);
   buf_free(&text);
   return v;
+}
+
+json_t *dialect_logprob(double logprob) { return json_real(isfinite(logprob) ? logprob : -9999.0); }
+
+json_t *dialect_usage(const ReplyHead *head, const Answer *answers, size_t n) {
+  const size_t drawn = answer_tokens(answers, n);
+  size_t thinking = 0;
+  for (size_t i = 0; i < n; i++) thinking += answer_thinking_tokens(&answers[i]);
+  return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)head->prompt_tokens,
+                   "completion_tokens", (json_int_t)drawn, "total_tokens",
+                   (json_int_t)(head->prompt_tokens + drawn), "prompt_tokens_details", "cached_tokens",
+                   (json_int_t)head->cached_tokens, "completion_tokens_details", "reasoning_tokens",
+                   (json_int_t)thinking);
+}
+
+const char *dialect_finish(const Answer *answer) {
+  return answer->end == ANSWER_LENGTH ? "length" : answer->end == ANSWER_CALLS ? "tool_calls" : "stop";
 }
