@@ -1,6 +1,7 @@
 // ask: see ask.h.
 #include "server/ask.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,7 @@ static bool take_pattern(const Fields *f, const char *name, AskForm form, Ask *a
                         "grammar");
   a->form = form;
   a->pattern = pattern;
+  snprintf(a->form_field, sizeof a->form_field, "%s", name);
   return true;
 }
 
@@ -161,6 +163,7 @@ static bool take_schema(const Fields *f, Ask *a) {
   if (!schema) return field_refuse(at, "schema", "this field is required");
   if (!json_is_object(schema) && !json_is_boolean(schema)) return field_wrong(at, "schema", "a JSON schema");
   a->schema = schema;
+  snprintf(a->form_field, sizeof a->form_field, "%s.schema", at->at);
   return true;
 }
 

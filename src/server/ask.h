@@ -24,6 +24,7 @@ typedef struct Ask {
   bool parallel_tools;
 
   AskForm form;
+  char form_field[128]; // the field that asked for it, for errors of its schema or pattern
   const json_t *schema; // ASK_JSON_SCHEMA
   const char *pattern;  // ASK_REGEX, ASK_GRAMMAR
 
