@@ -13,6 +13,7 @@
   X(perplexity, "how well a model knows a text") \
   X(pull, "fetch a bundle from a Hugging Face compatible hub") \
   X(run, "answer one prompt, streamed") \
+  X(serve, "answer requests over HTTP: OpenAI's and Anthropic's APIs, a chat page") \
   X(smoke, "ask what a user would first try, and judge the answers") \
   X(synth, "make a bundle of true shapes with random weights") \
   X(template, "a conversation as the chat template renders it, as text or ids") \

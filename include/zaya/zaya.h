@@ -684,6 +684,7 @@ typedef enum zaya_finish {
 
 typedef struct zaya_generate_result {
   zaya_finish finish;
+  size_t stop_string;           // ZAYA_FINISH_STRING: which of `stops`
   size_t prompt_tokens, tokens; // tokens drawn, the end token included
   size_t cached_tokens;         // of the prompt's, those that an engine's prefix cache saved from being read
   zaya_turn_counts turn;        // where they went
@@ -753,6 +754,44 @@ ZAYA_API size_t zaya_engine_context(const zaya_engine *engine);
 // there are.
 ZAYA_API size_t zaya_tokenizer_turns(const zaya_tokenizer *tokenizer, const int32_t *ids, size_t n,
                                      size_t *marks, size_t cap);
+
+// ---------------------------------------------------------------------------------------------
+// Server: a model behind HTTP, for clients of OpenAI's and Anthropic's APIs (docs/server.md)
+// ---------------------------------------------------------------------------------------------
+
+typedef struct zaya_server zaya_server;
+
+typedef struct zaya_server_params { // zero-initialised: defaults
+  zaya_engine_params engine;
+  const char *host;            // address or name to listen on; NULL: 127.0.0.1
+  int port;                    // 0: any free one, told by zaya_server_url
+  const char *name;            // the model's name for clients; NULL: the folder's
+  const char *const *api_keys; // one of these is asked for; without any, none is
+  size_t n_api_keys;
+  const char *cors;     // origin whose pages may use the server, "*": any; NULL: only its own page
+  size_t max_body;      // bytes of a request; 0: 16 MiB
+  int idle_seconds;     // a client may be silent while it sends or should read; 0: 60
+  bool no_page;         // no chat page at /
+  const char *log_path; // NULL: stderr
+  bool log_json;        // the log as JSON objects, one a line
+  bool log_text;        // the log holds what is asked and answered
+} zaya_server_params;
+
+// Listens, and answers on threads of its own until it is stopped. `dir` is the model's folder, for tokenizer,
+// chat template and sampling defaults. The model must outlive the server; others may use it beside it.
+// ZAYA_E_UNSUPPORTED when built without libmicrohttpd. `params` may be NULL.
+ZAYA_API zaya_server *zaya_server_new(zaya_model *model, const char *dir, const zaya_server_params *params,
+                                      zaya_error *err);
+ZAYA_API const char *zaya_server_url(const zaya_server *server);  // "http://127.0.0.1:8080"
+ZAYA_API const char *zaya_server_name(const zaya_server *server); // of the model
+ZAYA_API size_t zaya_server_context(const zaya_server *server);   // tokens of one conversation
+// Bytes that sequences and prefix cache take at most, beside the weights.
+ZAYA_API uint64_t zaya_server_bytes(const zaya_server *server);
+// Opens the log file again, after it was moved away.
+ZAYA_API bool zaya_server_reopen_log(zaya_server *server, zaya_error *err);
+// Takes no new requests, gives those at work `seconds`, cancels the rest, and returns when all is quiet.
+ZAYA_API void zaya_server_stop(zaya_server *server, double seconds);
+ZAYA_API void zaya_server_free(zaya_server *server);
 
 // ---------------------------------------------------------------------------------------------
 // Evaluation: how well a model knows a text, and how far two models are apart

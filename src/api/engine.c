@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct zaya_engine {
-  Engine *engine;
-  size_t ctx;
-};
-
 enum { DEFAULT_CTX = 32768, DEFAULT_PARALLEL = 8, DEFAULT_QUEUE = 64 };
 static const uint64_t default_cache = (uint64_t)1 << 30, default_dir = (uint64_t)4 << 30;
 

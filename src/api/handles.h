@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/pool.h"
+#include "engine/engine.h"
 #include "format/bundle.h"
 #include "model/forward.h"
 
@@ -15,6 +16,11 @@ struct zaya_model {
   pthread_mutex_t lock;
   zaya_model_info info;
   char format[64];
+};
+
+struct zaya_engine {
+  Engine *engine;
+  size_t ctx;
 };
 
 struct zaya_session {

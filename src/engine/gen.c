@@ -229,6 +229,7 @@ bool gen_take(Gen *g, int32_t id, bool *done, zaya_error *err) {
 
 void gen_result(const Gen *g, zaya_generate_result *out) {
   out->finish = g->finish;
+  out->stop_string = hit_stop(g) ? (size_t)stop_found(g->stop) : 0;
   out->tokens = g->n_tokens;
   out->turn = turn_counts(g->turn);
   out->output = turn_output_counts(g->turn);

@@ -15,7 +15,8 @@ bool dialect_sse(Buf *out, const char *event, json_t *json, zaya_error *err) {
   bool ok =
       json &&
       (!event || (buf_puts(out, "event: ", err) && buf_puts(out, event, err) && buf_putc(out, '\n', err))) &&
-      buf_puts(out, "data: ", err) && json_dump_callback(json, add_chunk, out, JSON_COMPACT) == 0 &&
+      buf_puts(out, "data: ", err) &&
+      json_dump_callback(json, add_chunk, out, JSON_COMPACT | JSON_REAL_PRECISION(12)) == 0 &&
       buf_puts(out, "\n\n", err);
   json_decref(json);
   if (ok) return true;

@@ -1,9 +1,9 @@
 // log: a server's log: one line a request, and notes. As text or as JSON objects; to stderr or a file, which
-// can be reopened after it was moved away. Any thread may use it. Depends on base, http.h for what a request
+// can be reopened after it was moved away. Any thread may use it. Depends on base, httpd.h for what a request
 // was.
 #pragma once
 
-#include "server/http.h"
+#include "server/httpd.h"
 
 typedef struct Log Log;
 

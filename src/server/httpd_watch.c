@@ -1,6 +1,6 @@
-// http_watch: a thread that looks after the requests which are being worked on: notices clients that went
-// away, also while libmicrohttpd does not look at their connection, and ticks. See http_impl.h.
-#include "server/http_impl.h"
+// httpd_watch: a thread that looks after the requests which are being worked on: notices clients that went
+// away, also while libmicrohttpd does not look at their connection, and ticks. See httpd_impl.h.
+#include "server/httpd_impl.h"
 
 #include "base/clock.h"
 
@@ -69,7 +69,7 @@ static bool gather(Http *h, Round *round) {
         !buf_grow((void **)&round->requests, &round->cap_requests, round->n + 1, sizeof *round->requests,
                   NULL))
       break; // the rest is looked at when memory is there again
-    http_ref(r);
+    httpd_ref(r);
     round->requests[round->n] = r;
     round->fds[round->n++] = (struct pollfd){.fd = r->deaf ? -1 : r->fd, .events = POLLIN};
   }
@@ -83,7 +83,10 @@ static void look(HttpRequest *r) {
   char c;
   bool left = false;
   pthread_mutex_lock(&r->mu);
-  if (r->conn) { // else it is over, and the descriptor may be another's
+  const bool answered = r->status && (!r->streams || r->ended);
+  if (answered) {
+    r->deaf = true;     // what it does now is its own affair
+  } else if (r->conn) { // else it is over, and the descriptor may be another's
     const ssize_t n = recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
     left = n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
     if (n > 0) r->deaf = true;
@@ -110,7 +113,7 @@ static void *watch_main(void *arg) {
     for (size_t i = 1; i < round.n; i++) {
       if (round.fds[i].fd >= 0 && round.fds[i].revents) look(round.requests[i]);
       if (tick_now) tick(round.requests[i], now);
-      http_unref(round.requests[i]);
+      httpd_unref(round.requests[i]);
     }
   }
   free(round.fds);

@@ -1,5 +1,5 @@
-// prompt: see prompt.h.
-#include "server/prompt.h"
+// prefill: see prefill.h.
+#include "server/prefill.h"
 
 #include "text/out.h"
 
@@ -196,11 +196,11 @@ static bool build_raw(const PromptEnv *env, const Ask *a, Prompt *out, AskFault 
   return out->ids.len || fault_set(fault, 400, NULL, "prompt: it is empty");
 }
 
-bool prompt_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault) {
+bool prefill_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault) {
   return ask->messages ? build_chat(env, ask, out, fault) : build_raw(env, ask, out, fault);
 }
 
-bool prompt_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault) {
+bool prefill_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault) {
   TmplOut text = {0};
   const bool ok = render(env, ask, ask->messages, true, &text, fault);
   if (ok) {
@@ -238,7 +238,7 @@ static json_t *next_messages(const Ask *ask, const Answer *answer) {
   return list;
 }
 
-bool prompt_next(const PromptEnv *env, const Ask *ask, const Answer *answer, Prompt *out) {
+bool prefill_next(const PromptEnv *env, const Ask *ask, const Answer *answer, Prompt *out) {
   AskFault fault = {0};
   TmplOut text = {0};
   json_t *messages = ask->messages ? next_messages(ask, answer) : NULL;
@@ -250,7 +250,7 @@ bool prompt_next(const PromptEnv *env, const Ask *ask, const Answer *answer, Pro
   return ok;
 }
 
-void prompt_free(Prompt *p) {
+void prefill_free(Prompt *p) {
   zaya_ids_free(&p->ids);
   free(p->marks);
   *p = (Prompt){0};

@@ -1,5 +1,5 @@
-// http: see http.h.
-#include "server/http_impl.h"
+// httpd: see httpd.h.
+#include "server/httpd_impl.h"
 
 #include "base/clock.h"
 
@@ -25,9 +25,9 @@ enum {
 
 // --- requests ------------------------------------------------------------------------------------
 
-void http_ref(HttpRequest *r) { atomic_fetch_add(&r->refs, 1); }
+void httpd_ref(HttpRequest *r) { atomic_fetch_add(&r->refs, 1); }
 
-void http_unref(HttpRequest *r) {
+void httpd_unref(HttpRequest *r) {
   if (atomic_fetch_sub(&r->refs, 1) != 1) return;
   if (r->response) MHD_destroy_response(r->response);
   buf_free(&r->body);
@@ -61,7 +61,7 @@ static HttpRequest *new_request(Http *h, struct MHD_Connection *conn, const char
   r->method = strdup(method);
   r->path = strdup(path);
   if (!r->method || !r->path) {
-    http_unref(r);
+    httpd_unref(r);
     return NULL;
   }
   r->written = r->started;
@@ -72,13 +72,18 @@ static HttpRequest *new_request(Http *h, struct MHD_Connection *conn, const char
   return r;
 }
 
-const char *http_method(const HttpRequest *r) { return r->method; }
-const char *http_path(const HttpRequest *r) { return r->path; }
-const Buf *http_body(const HttpRequest *r) { return &r->body; }
-double http_started(const HttpRequest *r) { return r->started; }
-void http_label(HttpRequest *r, const char *endpoint) { r->endpoint = endpoint; }
+const char *httpd_method(const HttpRequest *r) { return r->method; }
+const char *httpd_path(const HttpRequest *r) { return r->path; }
+const Buf *httpd_body(const HttpRequest *r) { return &r->body; }
 
-void http_note(HttpRequest *r, const char *fmt, ...) {
+const char *httpd_header(HttpRequest *r, const char *name) {
+  return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+double httpd_started(const HttpRequest *r) { return r->started; }
+void httpd_label(HttpRequest *r, const char *endpoint) { r->endpoint = endpoint; }
+
+void httpd_note(HttpRequest *r, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
   pthread_mutex_lock(&r->mu);
@@ -103,7 +108,7 @@ static void add_headers(const HttpRequest *r, struct MHD_Response *response, con
   if (reply->type) MHD_add_response_header(response, "Content-Type", reply->type);
   for (int i = 0; i < 4 && reply->extra[i][0]; i++)
     MHD_add_response_header(response, reply->extra[i][0], reply->extra[i][1]);
-  MHD_add_response_header(response, "Cache-Control", "no-store");
+  MHD_add_response_header(response, "Cache-Control", reply->cacheable ? "no-cache" : "no-store");
   MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
   if (r->refused == 503 || atomic_load(&r->http->quiet))
     MHD_add_response_header(response, "Connection", "close");
@@ -117,6 +122,7 @@ static void add_headers(const HttpRequest *r, struct MHD_Response *response, con
 static void set_reply(HttpRequest *r, const HttpReply *reply, struct MHD_Response *response, size_t len) {
   if (response) add_headers(r, response, reply);
   pthread_mutex_lock(&r->mu);
+  if (r->gone) r->cut = true; // nobody to answer
   if (r->status || r->cut) {
     if (response) MHD_destroy_response(response);
   } else if (response) {
@@ -130,7 +136,7 @@ static void set_reply(HttpRequest *r, const HttpReply *reply, struct MHD_Respons
   pthread_mutex_unlock(&r->mu);
 }
 
-void http_reply(HttpRequest *r, const HttpReply *reply, Buf *body) {
+void httpd_reply(HttpRequest *r, const HttpReply *reply, Buf *body) {
   const size_t len = body->len;
   char *data = body->data;
   *body = (Buf){0};
@@ -140,7 +146,7 @@ void http_reply(HttpRequest *r, const HttpReply *reply, Buf *body) {
   set_reply(r, reply, response, len);
 }
 
-void http_reply_static(HttpRequest *r, const HttpReply *reply, const void *data, size_t len) {
+void httpd_reply_static(HttpRequest *r, const HttpReply *reply, const void *data, size_t len) {
   struct MHD_Response *response =
       MHD_create_response_from_buffer(len, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
   set_reply(r, reply, response, len);
@@ -174,13 +180,13 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max) {
   return n;
 }
 
-static void free_stream(void *cls) { http_unref(cls); }
+static void free_stream(void *cls) { httpd_unref(cls); }
 
-void http_stream(HttpRequest *r, const HttpReply *reply) {
-  http_ref(r);
+void httpd_stream(HttpRequest *r, const HttpReply *reply) {
+  httpd_ref(r);
   struct MHD_Response *response =
       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, r, free_stream);
-  if (!response) http_unref(r);
+  if (!response) httpd_unref(r);
   pthread_mutex_lock(&r->mu);
   r->streams = true;
   r->written = clock_now();
@@ -188,7 +194,7 @@ void http_stream(HttpRequest *r, const HttpReply *reply) {
   set_reply(r, reply, response, 0);
 }
 
-bool http_write(HttpRequest *r, const void *data, size_t len) {
+bool httpd_write(HttpRequest *r, const void *data, size_t len) {
   pthread_mutex_lock(&r->mu);
   bool ok = !r->cut && !r->gone && !r->ended;
   if (ok && r->sent > r->out.len / 2) { // what was sent makes room
@@ -211,22 +217,22 @@ bool http_write(HttpRequest *r, const void *data, size_t len) {
   return ok;
 }
 
-void http_end(HttpRequest *r) {
+void httpd_end(HttpRequest *r) {
   pthread_mutex_lock(&r->mu);
   r->ended = true;
   wake(r);
   pthread_mutex_unlock(&r->mu);
 }
 
-double http_silence(HttpRequest *r, double now) {
+double httpd_silence(HttpRequest *r, double now) {
   pthread_mutex_lock(&r->mu);
   const double silence = now - r->written;
   pthread_mutex_unlock(&r->mu);
   return silence;
 }
 
-void http_keep(HttpRequest *r, const HttpHooks *hooks) {
-  http_ref(r);
+void httpd_keep(HttpRequest *r, const HttpHooks *hooks) {
+  httpd_ref(r);
   pthread_mutex_lock(&r->hook_mu);
   r->hooks = *hooks;
   r->kept = true;
@@ -234,7 +240,7 @@ void http_keep(HttpRequest *r, const HttpHooks *hooks) {
   watch_add(r);
 }
 
-void http_release(HttpRequest *r) {
+void httpd_release(HttpRequest *r) {
   watch_remove(r);
   pthread_mutex_lock(&r->hook_mu);
   r->kept = false;
@@ -243,7 +249,7 @@ void http_release(HttpRequest *r) {
   if (!r->status || (r->streams && !r->ended)) r->cut = true; // released without an answer
   wake(r);
   pthread_mutex_unlock(&r->mu);
-  http_unref(r);
+  httpd_unref(r);
 }
 
 // --- libmicrohttpd calls -----------------------------------------------------------------------------
@@ -253,7 +259,7 @@ static void reply_error(HttpRequest *r, int status, const char *message) {
   HttpReply reply = {.status = status, .type = "application/json"};
   if (status == 401) reply.extra[0][0] = "WWW-Authenticate", reply.extra[0][1] = "Bearer";
   r->http->p.error(r->http->p.user, r->path, status, message, &body);
-  http_reply(r, &reply, &body);
+  httpd_reply(r, &reply, &body);
 }
 
 static void reply_options(HttpRequest *r) {
@@ -265,7 +271,7 @@ static void reply_options(HttpRequest *r) {
   } else {
     reply.extra[0][0] = "Allow", reply.extra[0][1] = "GET, HEAD, POST, DELETE, OPTIONS";
   }
-  http_reply_static(r, &reply, "", 0);
+  httpd_reply_static(r, &reply, "", 0);
 }
 
 // A piece of the body. False: the connection is closed.
@@ -323,7 +329,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *conn, const c
   if (!r) {
     *con_cls = r = new_request(cls, conn, method, url);
     if (!r) return MHD_NO;
-    http_guard(r, conn);
+    httpd_guard(r, conn);
     return MHD_YES;
   }
   if (*size) {
@@ -372,7 +378,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
   if (done.gone) watch_tell_gone(r);
   h->p.done(h->p.user, &done);
   atomic_fetch_sub(&h->body_now, r->counted);
-  http_unref(r);
+  httpd_unref(r);
   pthread_mutex_lock(&h->mu);
   if (--h->n_requests == 0) pthread_cond_broadcast(&h->idle);
   pthread_mutex_unlock(&h->mu);
@@ -436,7 +442,7 @@ static bool start_daemon(Http *h, zaya_error *err) {
          err_set(err, ZAYA_E_NETWORK, "cannot start an HTTP server on %s, port %d", h->p.host, h->port);
 }
 
-Http *http_new(const HttpParams *params, zaya_error *err) {
+Http *httpd_new(const HttpParams *params, zaya_error *err) {
   Http *h = calloc(1, sizeof *h);
   if (!h) {
     err_memory(err, sizeof *h, "an HTTP server");
@@ -447,18 +453,19 @@ Http *http_new(const HttpParams *params, zaya_error *err) {
   pthread_mutex_init(&h->mu, NULL);
   pthread_cond_init(&h->idle, NULL);
   if (open_socket(h, err) && watch_start(h, err) && start_daemon(h, err)) return h;
-  http_free(h, 0);
+  httpd_free(h);
   return NULL;
 }
 
-int http_port(const Http *h) { return h->port; }
+int httpd_port(const Http *h) { return h->port; }
 
-size_t http_connections(const Http *h) {
-  const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+size_t httpd_connections(const Http *h) {
+  const union MHD_DaemonInfo *info =
+      h->daemon ? MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS) : NULL;
   return info ? info->num_connections : 0;
 }
 
-void http_quiesce(Http *h) {
+void httpd_quiesce(Http *h) {
   if (atomic_exchange(&h->quiet, true) || !h->daemon) return;
   const MHD_socket s = MHD_quiesce_daemon(h->daemon);
   if (s != MHD_INVALID_SOCKET) close(s);
@@ -482,7 +489,7 @@ static void cut_kept(Http *h) {
     pthread_mutex_lock(&h->mu);
     r = h->kept;
     if (r) {
-      http_ref(r);
+      httpd_ref(r);
       h->kept = r->next;
       if (r->next) r->next->link = &h->kept;
       r->link = NULL;
@@ -493,18 +500,23 @@ static void cut_kept(Http *h) {
     r->cut = true;
     wake(r);
     pthread_mutex_unlock(&r->mu);
-    http_unref(r);
+    watch_tell_gone(r);
+    httpd_unref(r);
   }
 }
 
-void http_free(Http *h, double seconds) {
+void httpd_stop(Http *h, double seconds) {
+  httpd_quiesce(h);
+  if (!h->daemon) return;
+  wait_idle(h, seconds);
+  cut_kept(h);
+  MHD_stop_daemon(h->daemon);
+  h->daemon = NULL;
+}
+
+void httpd_free(Http *h) {
   if (!h) return;
-  http_quiesce(h);
-  if (h->daemon) {
-    wait_idle(h, seconds);
-    cut_kept(h);
-    MHD_stop_daemon(h->daemon);
-  }
+  httpd_stop(h, 0);
   watch_stop(h);
   for (int i = 0; i < 2; i++)
     if (h->wake[i] >= 0) close(h->wake[i]);

@@ -1,4 +1,4 @@
-// prompt: an Ask as token ids: rendered by the chat template, or a raw text. Owns where turns begin in it,
+// prefill: an Ask as token ids: rendered by the chat template, or a raw text. Owns where turns begin in it,
 // calls as they were written once, and the prompt that will probably come next; does not own templates
 // (text/chat). Depends on ask, answer, recall, chat.
 #pragma once
@@ -21,10 +21,10 @@ typedef struct Prompt {
   bool thinks; // it ends in an open thinking block
 } Prompt;
 
-bool prompt_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault);
+bool prefill_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault);
 // The text that an Ask's messages are rendered to, as /apply-template shows it.
-bool prompt_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault);
+bool prefill_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault);
 // The conversation with this answer, as far as it will look when something is said to it: up to the next
 // turn. Thinking is gone from it. False where there is nothing to prepare.
-bool prompt_next(const PromptEnv *env, const Ask *ask, const Answer *answer, Prompt *out);
-void prompt_free(Prompt *p);
+bool prefill_next(const PromptEnv *env, const Ask *ask, const Answer *answer, Prompt *out);
+void prefill_free(Prompt *p);

@@ -1,6 +1,6 @@
-// http_guard: who may ask: keys, the names under which a loopback server answers, origins of web pages, the
-// length of a body. See http_impl.h.
-#include "server/http_impl.h"
+// httpd_guard: who may ask: keys, the names under which a loopback server answers, origins of web pages, the
+// length of a body. See httpd_impl.h.
+#include "server/httpd_impl.h"
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -92,7 +92,7 @@ static bool guard_length(HttpRequest *r, struct MHD_Connection *conn) {
   return true;
 }
 
-void http_guard(HttpRequest *r, struct MHD_Connection *conn) {
+void httpd_guard(HttpRequest *r, struct MHD_Connection *conn) {
   const Http *h = r->http;
   if (!guard_origin(r, conn)) return;
   if (!strcmp(r->method, "OPTIONS")) return; // asked without keys

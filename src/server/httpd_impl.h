@@ -1,10 +1,10 @@
-// http_impl: the inside of http, for http.c (connections, bodies, replies), http_guard.c (who may ask) and
-// http_watch.c (who is still there).
+// httpd_impl: the inside of http, for httpd.c (connections, bodies, replies), httpd_guard.c (who may ask) and
+// httpd_watch.c (who is still there).
 //
 // Order of locks: HttpRequest.hook_mu, what a hook's owner locks, HttpRequest.mu, Http.mu.
 #pragma once
 
-#include "server/http.h"
+#include "server/httpd.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -60,15 +60,15 @@ struct HttpRequest {
   HttpRequest *next, **link; // in Http.kept; link NULL: not there
 };
 
-void http_ref(HttpRequest *r);
-void http_unref(HttpRequest *r);
+void httpd_ref(HttpRequest *r);
+void httpd_unref(HttpRequest *r);
 
-// --- http_guard.c ---------------------------------------------------------------------------------
+// --- httpd_guard.c ---------------------------------------------------------------------------------
 // Checks host, origin, key and length before the body is read; sets refused and why. Notes the origin to
 // allow.
-void http_guard(HttpRequest *r, struct MHD_Connection *conn);
+void httpd_guard(HttpRequest *r, struct MHD_Connection *conn);
 
-// --- http_watch.c ----------------------------------------------------------------------------------
+// --- httpd_watch.c ----------------------------------------------------------------------------------
 bool watch_start(Http *h, zaya_error *err);
 void watch_stop(Http *h);
 void watch_add(HttpRequest *r);
