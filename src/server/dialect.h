@@ -16,6 +16,7 @@ typedef struct DialectEnv {
   const Tok *tok;
   const char *model; // the name that the server gives its model
   void *store;       // what store_new made
+  bool counting;     // the request only asks how long its prompt is: what an answer needs may be missing
 } DialectEnv;
 
 typedef struct ReplyHead {
@@ -78,7 +79,7 @@ typedef struct Dialect {
   json_t *(*drop)(void *store, const char *id);  // DELETE path/id: its body; NULL: not there
 } Dialect;
 
-extern const Dialect dialect_chat, dialect_completions;
+extern const Dialect dialect_chat, dialect_completions, dialect_responses, dialect_messages;
 
 // The dialects of this build, NULL behind the last (dialects.c).
 extern const Dialect *const dialects[];
@@ -92,6 +93,8 @@ json_t *dialect_openai_error(const AskFault *fault);
 json_t *dialect_token_text(const Tok *tok, int32_t id);
 // What is finite as it is, -9999 for the rest.
 json_t *dialect_logprob(double logprob);
+// [{"token", "logprob", "bytes", "top_logprobs": [..]}]
+json_t *dialect_logprobs(const Tok *tok, const AnswerToken *tokens, size_t n);
 // {"prompt_tokens", "completion_tokens", "total_tokens", .. details} of chat and completions.
 json_t *dialect_usage(const ReplyHead *head, const Answer *answers, size_t n);
 // "stop", "length" or "tool_calls".

@@ -115,27 +115,9 @@ static void *open_state(const DialectEnv *env, const Ask *ask, const ReplyHead *
   return s;
 }
 
-// One token of logprobs.content.
-static json_t *token_json(const Tok *tok, int32_t id, double logprob) {
-  size_t n = 0;
-  const char *text = tok_bytes(tok, id, &n);
-  json_t *bytes = json_array();
-  for (size_t i = 0; i < n; i++) json_array_append_new(bytes, json_integer((unsigned char)text[i]));
-  return json_pack("{s:o, s:o, s:o}", "token", dialect_token_text(tok, id), "logprob",
-                   dialect_logprob(logprob), "bytes", bytes);
-}
-
 static json_t *logprobs_json(const ChatState *s, const AnswerToken *tokens, size_t n) {
   if (s->ask->top_logprobs < 0) return json_null();
-  json_t *list = json_array();
-  for (size_t i = 0; i < n; i++) {
-    json_t *entry = token_json(s->env->tok, tokens[i].id, tokens[i].logprob), *top = json_array();
-    for (size_t k = 0; k < tokens[i].n_top; k++)
-      json_array_append_new(top, token_json(s->env->tok, tokens[i].top[k].id, tokens[i].top[k].logprob));
-    json_object_set_new(entry, "top_logprobs", top);
-    json_array_append_new(list, entry);
-  }
-  return json_pack("{s:o, s:n}", "content", list, "refusal");
+  return json_pack("{s:o, s:n}", "content", dialect_logprobs(s->env->tok, tokens, n), "refusal");
 }
 
 // A chunk with this list of choices, which it takes over.

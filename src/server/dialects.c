@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-const Dialect *const dialects[] = {&dialect_chat, &dialect_completions, NULL};
+const Dialect *const dialects[] = {&dialect_chat, &dialect_completions, &dialect_responses, &dialect_messages,
+                                   NULL};
 
 static int add_chunk(const char *data, size_t len, void *user) {
   return buf_add(user, data, len, NULL) ? 0 : -1;
@@ -51,6 +52,28 @@ json_t *dialect_token_text(const Tok *tok, int32_t id) {
 }
 
 json_t *dialect_logprob(double logprob) { return json_real(isfinite(logprob) ? logprob : -9999.0); }
+
+// {"token", "logprob", "bytes"}
+static json_t *token_json(const Tok *tok, int32_t id, double logprob) {
+  size_t n = 0;
+  const char *text = tok_bytes(tok, id, &n);
+  json_t *bytes = json_array();
+  for (size_t i = 0; i < n; i++) json_array_append_new(bytes, json_integer((unsigned char)text[i]));
+  return json_pack("{s:o, s:o, s:o}", "token", dialect_token_text(tok, id), "logprob",
+                   dialect_logprob(logprob), "bytes", bytes);
+}
+
+json_t *dialect_logprobs(const Tok *tok, const AnswerToken *tokens, size_t n) {
+  json_t *list = json_array();
+  for (size_t i = 0; i < n; i++) {
+    json_t *entry = token_json(tok, tokens[i].id, tokens[i].logprob), *top = json_array();
+    for (size_t k = 0; k < tokens[i].n_top; k++)
+      json_array_append_new(top, token_json(tok, tokens[i].top[k].id, tokens[i].top[k].logprob));
+    json_object_set_new(entry, "top_logprobs", top);
+    json_array_append_new(list, entry);
+  }
+  return list;
+}
 
 json_t *dialect_usage(const ReplyHead *head, const Answer *answers, size_t n) {
   const size_t drawn = answer_tokens(answers, n);
