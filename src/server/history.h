@@ -1,6 +1,6 @@
 // history: finished answers that a later request may continue, by their id: in memory, the least recently
-// used dropped beyond a limit of bytes. Owns the records; does not own what is in them (responses.c).
-// Guarded by itself: any thread may use it. Depends on base, Jansson.
+// used dropped beyond a limit. Does not own what is in a record (responses.c). Any thread may use it. Depends
+// on lru, Jansson.
 #pragma once
 
 #include "base/error.h"
@@ -9,12 +9,13 @@
 
 typedef struct History History;
 
-// At most `limit` bytes of records, ids and bookkeeping included.
-History *history_new(size_t limit, zaya_error *err);
+enum { HISTORY_MAX_RECORDS = 4096 };
+
+// At most HISTORY_MAX_RECORDS records, of `bytes` bytes of JSON text in all.
+History *history_new(size_t bytes, zaya_error *err);
 void history_free(History *h);
-// Keeps a copy of `record` under `id`, in place of an older one. False: it could not be kept (memory, or
-// larger than the limit), and there is none under that id.
-bool history_put(History *h, const char *id, const json_t *record);
+// Keeps a copy of `record`, unless memory or the limit is too small for it.
+void history_put(History *h, const char *id, const json_t *record);
 // A new reference; NULL: not there.
 json_t *history_get(History *h, const char *id);
 // Whether it was there.

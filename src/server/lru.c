@@ -19,7 +19,7 @@ struct Lru {
   pthread_mutex_t mu;
   LruType type;
   size_t max_entries, max_bytes, n, bytes;
-  Entry *newest, *oldest; // some hundred at most: a list is searched
+  Entry *newest, *oldest; // some thousands at most: a list is searched
 };
 
 Lru *lru_new(size_t entries, size_t bytes, const LruType *type, zaya_error *err) {
@@ -111,6 +111,21 @@ void lru_put(Lru *l, const char *key, size_t len, void *value, size_t size) {
   l->n++;
   l->bytes += e->size;
   pthread_mutex_unlock(&l->mu);
+}
+
+bool lru_drop(Lru *l, const char *key, size_t len) {
+  pthread_mutex_lock(&l->mu);
+  Entry *e = search(l, key, len, hash64(HASH64_SEED, key, len));
+  if (e) drop(l, e);
+  pthread_mutex_unlock(&l->mu);
+  return e != NULL;
+}
+
+size_t lru_bytes(Lru *l) {
+  pthread_mutex_lock(&l->mu);
+  const size_t bytes = l->bytes;
+  pthread_mutex_unlock(&l->mu);
+  return bytes;
 }
 
 size_t lru_count(Lru *l) {

@@ -20,4 +20,7 @@ void *lru_find(Lru *l, const char *key, size_t len);
 // Takes `value` over in any case; one under the same key is dropped. `size` counts against the limit, the key
 // too.
 void lru_put(Lru *l, const char *key, size_t len, void *value, size_t size);
+// Whether it was there.
+bool lru_drop(Lru *l, const char *key, size_t len);
 size_t lru_count(Lru *l);
+size_t lru_bytes(Lru *l);
