@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""How fast `zaya serve` is beside `zaya bench` for the same batches (docs/performance.md, Server).
+
+    bench/serve.py ZAYA BUNDLE [--threads N] [--tokens 32] [--batches 1,4,8,16] [--prompt 512] [--port P]
+
+For every batch: so many clients stream at once, each from a prompt of its own of 16 tokens. `generation` counts
+the tokens that came while all of them were generating; `time to first token` is the client's. Then one client
+with a prompt of 512 tokens that the server has not read (miss), and the same again (hit). With --port a server
+that runs already is asked (start it with --parallel 16).
+"""
+
+import argparse
+import http.client
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "http"))
+from served import Served  # noqa: E402
+
+NO_END = {"1": -100, "106": -100}  # so that a model of random weights goes on
+
+
+def stream(port, prompt, tokens, start, out, i):
+    """Times at which tokens came, since the request was sent."""
+    body = {
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "temperature": 1,
+        "seed": i,
+        "logit_bias": NO_END,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    c.connect()
+    start.wait()
+    sent = time.perf_counter()
+    c.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+    r = c.getresponse()
+    times, usage = [], None
+    for line in r:
+        if not line.startswith(b"data: {"):
+            continue
+        v = json.loads(line[6:])
+        usage = v.get("usage") or usage
+        if v["choices"] and v["choices"][0].get("text"):
+            times.append(time.perf_counter())
+    c.close()
+    if r.status != 200 or not usage:
+        raise SystemExit(f"serve.py: HTTP {r.status}")
+    out[i] = (sent, times, usage)
+
+
+def run(port, prompts, tokens):
+    out = [None] * len(prompts)
+    start = threading.Barrier(len(prompts))
+    threads = [
+        threading.Thread(target=stream, args=(port, p, tokens, start, out, i)) for i, p in enumerate(prompts)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if None in out:
+        raise SystemExit("serve.py: a request failed")
+    return out
+
+
+def measure(port, prompts, tokens):
+    got = run(port, prompts, tokens)
+    begin, end = max(times[0] for _, times, _ in got), min(times[-1] for _, times, _ in got)
+    inside = sum(begin < t <= end for _, times, _ in got for t in times)
+    firsts = sorted(times[0] - sent for sent, times, _ in got)
+    total = sum(usage["completion_tokens"] for _, _, usage in got)
+    wall = max(times[-1] for _, times, _ in got) - min(sent for sent, _, _ in got)
+    return {
+        "parallel": len(prompts),
+        "generation": inside / (end - begin) if end > begin else 0,
+        "overall": total / wall,
+        "first_median": firsts[len(firsts) // 2],
+        "first_max": firsts[-1],
+        "cached": got[0][2].get("prompt_tokens_details", {}).get("cached_tokens", 0),
+    }
+
+
+def plain(zaya, bundle, batches, tokens, threads):
+    """What `zaya bench` says of generation at these batches: tokens/s by batch."""
+    command = [zaya, "bench", "-m", bundle, "-p", "16", "-n", str(tokens), "-d", "0", "-b", batches, "-r", "1", "--json"]
+    if threads:
+        command += ["-t", str(threads)]
+    r = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(r.stdout)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("zaya")
+    p.add_argument("bundle")
+    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--tokens", type=int, default=32)
+    p.add_argument("--batches", default="1,4,8,16")
+    p.add_argument("--prompt", type=int, default=512)
+    p.add_argument("--port", type=int, default=0)
+    p.add_argument("--no-bench", action="store_true", help="leave `zaya bench` out")
+    a = p.parse_args()
+    server = None
+    if not a.port:
+        args = ["--parallel", "16", "--ctx", "4096"]
+        if a.threads:
+            args += ["--threads", str(a.threads)]
+        server = Served(a.zaya, a.bundle, *args)
+    port = a.port or server.port
+    rng = random.Random(time.time_ns())  # prompts that no server has read
+
+    def ids(n):
+        return [rng.randrange(1000, 100000) for _ in range(n)]
+
+    run(port, [ids(16)], 4)  # what is touched for the first time
+    rows = [measure(port, [ids(16) for _ in range(n)], a.tokens) for n in map(int, a.batches.split(","))]
+    long = ids(a.prompt)
+    miss, hit = measure(port, [long], 4), measure(port, [long], 4)
+    if server:
+        server.stop()
+    print("| parallel | generation | overall | first token, median | longest |")
+    print("|---|---|---|---|---|")
+    for r in rows:
+        print(
+            f"| {r['parallel']} | {r['generation']:.1f} tokens/s | {r['overall']:.1f} | "
+            f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |"
+        )
+    for name, r in (("miss", miss), ("hit", hit)):
+        print(f"prompt of {a.prompt}, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
+    if not a.no_bench:
+        print(json.dumps(plain(a.zaya, a.bundle, a.batches, a.tokens, a.threads)))
+
+
+if __name__ == "__main__":
+    main()
