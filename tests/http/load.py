@@ -39,7 +39,7 @@ def ask(server, path, body):
 
 
 def alone(program, model, requests, args):
-    server = Served(program, model, "--no-cache", *args)
+    server = Served(program, model, "--cache-ram", "0", *args)
     out = []
     for path, body in requests:
         status, said = ask(server, path, body)

@@ -110,14 +110,13 @@ test('a streamed tool call', async () => {
 });
 
 test('structured output by zod', async () => {
-  const Answer = z.object({ city: z.string(), sure: z.boolean() });
+  const Answer = z.object({ city: z.enum(['Paris', 'Rome', 'Berlin']), sure: z.boolean() });
   const r = await client.responses.parse({
     ...plain,
-    max_output_tokens: 600,
     input: capital,
     text: { format: zodTextFormat(Answer, 'answer') },
   });
-  assert.equal(typeof r.output_parsed.city, 'string');
+  assert.ok(['Paris', 'Rome', 'Berlin'].includes(r.output_parsed.city));
   assert.equal(typeof r.output_parsed.sure, 'boolean');
 });
 
