@@ -160,7 +160,9 @@ static bool draw_seed(Ask *a, AskFault *fault) {
 
 static bool read_body(Job *j, AskFault *fault) {
   json_t *body = body_json(httpd_body(j->request), fault);
-  const bool ok = body && j->dialect->parse(j->env, body, &j->ask, fault);
+  DialectEnv env = *j->env;
+  env.counting = j->count_only;
+  const bool ok = body && j->dialect->parse(&env, body, &j->ask, fault);
   json_decref(body);
   return ok;
 }

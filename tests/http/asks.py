@@ -24,7 +24,7 @@ STORY = " ".join(f"There are {i} trees near station {i}." for i in range(60))
 
 
 def chat(question, i):
-    body = {"messages": [{"role": "user", "content": question}], "max_tokens": 60}
+    body = {"messages": [{"role": "user", "content": question}], "max_tokens": 32}
     if i % 3 == 0:
         body.update(temperature=0)
     else:
@@ -49,7 +49,7 @@ def completion(question, i):
 
 
 def response(question, i):
-    body = {"input": question, "max_output_tokens": 60, "temperature": 0.7, "seed": i, "store": i % 2 == 0}
+    body = {"input": question, "max_output_tokens": 32, "temperature": 0.7, "seed": i, "store": i % 2 == 0}
     if i % 3 == 0:
         body["tools"] = [{"type": "function", **TOOL, "parameters": SCHEMA}]
     if i % 3 == 1:
@@ -58,7 +58,7 @@ def response(question, i):
 
 
 def message(question, i):
-    body = {"messages": [{"role": "user", "content": question}], "max_tokens": 60, "temperature": 0}
+    body = {"messages": [{"role": "user", "content": question}], "max_tokens": 32, "temperature": 0}
     if i % 2:
         body["thinking"] = {"type": "enabled", "budget_tokens": 20}
     if i % 3 == 0:

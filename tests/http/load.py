@@ -22,6 +22,11 @@ import asks
 from served import Served, wait_until
 
 MAX_BODY = 1 << 20  # of the server under load
+BEGAN = time.monotonic()
+
+
+def say(text):
+    print(f"load: {time.monotonic() - BEGAN:5.1f} s: {text}", flush=True)
 
 
 def fail(text):
@@ -68,7 +73,7 @@ def at_once(server, requests, want, what):
     for i, (status, said) in enumerate(got):
         if status != 200 or said != want[i]:
             fail(f"{what}: {requests[i]}\n  alone   {want[i]}\n  at once {status} {said}")
-    print(f"load: {len(requests)} at once, {what}: each as alone", flush=True)
+    say(f"{len(requests)} at once, {what}: each as alone")
 
 
 class Load:
@@ -106,7 +111,7 @@ class Load:
     def raw(self, method, path, body, length=None):
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(body) if length is None else length}\r\n\r\n"
-        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
+        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=300)
         s.sendall(head.encode() + body)
         return s
 
@@ -119,7 +124,11 @@ class Load:
         if how == 1:
             time.sleep(rng.random() * 0.3)
         elif how == 2:
-            s.recv(rng.choice([1, 200, 5000]))
+            s.settimeout(2)
+            try:
+                s.recv(rng.choice([1, 200, 5000]))
+            except TimeoutError:
+                pass  # its patience is over
         if rng.random() < 0.5:  # a reset instead of an orderly end
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         s.close()
@@ -173,7 +182,7 @@ class Load:
     def half(self, rng):
         """Sends the beginning of a request, waits, leaves."""
         text = b'POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"messages": [{"role": '
-        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
+        s = socket.create_connection(("127.0.0.1", self.server.port), timeout=300)
         s.sendall(text[: rng.randrange(1, len(text))])
         time.sleep(rng.random() * 0.5)
         s.close()
@@ -235,12 +244,14 @@ def main():
     requests = asks.mixed()
     args = ["--ctx", "2048", "--parallel", "8", "--max-body", str(MAX_BODY), *a.server_arg]
     want = alone(a.program, a.model, requests, args)
+    say(f"{len(requests)} answered alone")
     server = Served(a.program, a.model, "--queue", "64", "--cache-ram", "24M", *args)
     at_once(server, requests, want, "nothing in the cache")
     at_once(server, requests, want, "all in the cache")
 
     load = Load(server, requests, want, a.seconds, a.clients)
     samples = load.run()
+    say(f"{a.clients} clients: {json.dumps(load.counts)}")
     # All work of clients that left is given up, and the server answers as before.
     def idle():
         text = server.request("GET", "/metrics")[2].decode()
@@ -251,8 +262,7 @@ def main():
         fail("requests of clients that left are still being worked on")
     at_once(server, requests, want, "after the load")
     early, late = peak(samples, 0.4, 0.7), peak(samples, 0.7, 1)
-    print(f"load: {json.dumps(load.counts)}")
-    print(f"load: resident {samples[0][1] >> 20} MiB at first, {early >> 20} then, {late >> 20} at last")
+    say(f"resident {samples[0][1] >> 20} MiB at first, {early >> 20} then, {late >> 20} at last")
     if late > early * 1.1 + (16 << 20) and not a.sanitized:
         fail("resident memory keeps growing")
     for kind in ("answered", "left", "nonsense refused"):
