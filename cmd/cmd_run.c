@@ -4,6 +4,7 @@
 #include "opt.h"
 #include "prompt.h"
 #include "render.h"
+#include "sampling.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -13,10 +14,8 @@
 typedef struct RunOptions {
   PromptOptions prompt;
   const char *reasoning;
+  SamplingOptions sampling;
   int n, ctx, threads, think_budget;
-  double temp, top_p, min_p, repeat, presence, frequency;
-  int top_k;
-  uint64_t seed;
   OptList stops;
   const char *think_note;
   const char *schema, *grammar, *regex, *tool_choice;
@@ -39,24 +38,6 @@ static void catch_interrupt(void) {
 static bool on_event(void *user, const zaya_output_event *event) {
   render_event(user, event);
   return !interrupted;
-}
-
-// The bundle's own settings, changed by what the command line says.
-static bool read_sampling(const RunOptions *o, const OptSpec *spec, const char *dir, zaya_sampling *s,
-                          zaya_error *err) {
-  zaya_text ignored = {0};
-  if (!zaya_sampling_read(dir, s, &ignored, err)) return false;
-  if (ignored.len) fprintf(stderr, "zaya run: note: generation_config.json: ignored: %s\n", ignored.data);
-  zaya_text_free(&ignored);
-  if (opt_seen(spec, "temp")) s->temperature = o->temp;
-  if (opt_seen(spec, "top-k")) s->top_k = o->top_k;
-  if (opt_seen(spec, "top-p")) s->top_p = o->top_p;
-  if (opt_seen(spec, "min-p")) s->min_p = o->min_p;
-  if (opt_seen(spec, "repeat-penalty")) s->repetition_penalty = o->repeat;
-  if (opt_seen(spec, "presence-penalty")) s->presence_penalty = o->presence;
-  if (opt_seen(spec, "frequency-penalty")) s->frequency_penalty = o->frequency;
-  s->seed = opt_seen(spec, "seed") ? o->seed : fresh_seed();
-  return true;
 }
 
 // Room for prompt and answer: what --ctx says, else what is needed, at most what the model takes.
@@ -106,7 +87,7 @@ static void print_stats(const zaya_generate_result *r) {
 static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, const zaya_tokenizer *tok,
                      const Prompt *prompt, zaya_error *err) {
   zaya_generate_params p = zaya_generate_params_default();
-  if (!read_sampling(o, spec, o->prompt.dir, &p.sampling, err)) return false;
+  if (!sampling_read(&o->sampling, spec, o->prompt.dir, &p.sampling, err)) return false;
   p.max_tokens = (size_t)o->n;
   p.stops = o->stops.items;
   p.n_stops = o->stops.len;
@@ -182,17 +163,7 @@ int cmd_run(int argc, char **argv) {
       OPTION_FLAG("raw", 0, &o.prompt.raw, "continue the text as it is: no chat format"),
       OPTION_INT("max-tokens", 'n', &o.n, "N", 1, 1e9, "stop after N tokens"),
       OPTION_INT("ctx", 0, &o.ctx, "N", 1, 1e9, "room for N tokens (default: prompt and answer)"),
-      OPTION_FLOAT("temp", 0, &o.temp, "T", 0, 100, "temperature; 0: always the likeliest token"),
-      OPTION_INT("top-k", 0, &o.top_k, "K", 0, 1e9, "draw from the K likeliest (0: all)"),
-      OPTION_FLOAT("top-p", 0, &o.top_p, "P", 0, 1, "draw from the likeliest that hold share P"),
-      OPTION_FLOAT("min-p", 0, &o.min_p, "P", 0, 1, "drop tokens below P times the likeliest"),
-      OPTION_FLOAT("repeat-penalty", 0, &o.repeat, "X", 0.01, 100,
-                   "penalty for tokens seen before (1: none)"),
-      OPTION_FLOAT("presence-penalty", 0, &o.presence, "X", -10, 10,
-                   "taken from the logit of tokens in the answer"),
-      OPTION_FLOAT("frequency-penalty", 0, &o.frequency, "X", -10, 10,
-                   "the same, times how often they are there"),
-      OPTION_U64("seed", 0, &o.seed, "N", "the same seed gives the same answer (default: a new one)"),
+      SAMPLING_OPTIONS(&o.sampling),
       OPTION_LIST("stop", 0, &o.stops, "TEXT", "end before this text (may be given several times)"),
       OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
       OPTION_STRING("json-schema", 0, &o.schema, "FILE", "the answer is JSON that this schema describes"),
