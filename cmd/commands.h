@@ -6,6 +6,7 @@
 #define COMMAND_LIST(X) \
   X(bench, "measure how fast a model runs here, and how fast it could") \
   X(card, "write a bundle's model card from what is measured") \
+  X(chat, "a conversation on the terminal, or through a pipe") \
   X(compare, "how far two models are apart on a text") \
   X(convert, "make a quantized bundle from a float checkpoint") \
   X(inspect, "say what a bundle or checkpoint is") \

@@ -56,21 +56,23 @@ static void set_dim(Render *r, bool dim) {
     put(r, dim ? "<think>\n" : "</think>\n", dim ? 8 : 9);
 }
 
-// A model's control characters could drive the terminal: there they are shown as U+FFFD.
-static void write_safe(const char *text, size_t len) {
+void render_safe(FILE *out, const char *text, size_t len) {
   for (size_t i = 0; i < len; i++) {
-    const unsigned char c = (unsigned char)text[i];
-    if (c >= 0x20 ? c == 0x7f : c != '\n' && c != '\t')
-      fputs("\xef\xbf\xbd", stdout);
-    else
-      putchar(c);
+    const unsigned char c = (unsigned char)text[i], next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+    const bool high = c == 0xc2 && next >= 0x80 && next < 0xa0; // U+0080 to U+009F
+    if (high || (c >= 0x20 ? c == 0x7f : c != '\n' && c != '\t')) {
+      fputs("\xef\xbf\xbd", out);
+      i += high;
+    } else {
+      putc(c, out);
+    }
   }
 }
 
 static void put(Render *r, const char *text, size_t len) {
   if (!len) return;
   if (r->terminal)
-    write_safe(text, len);
+    render_safe(stdout, text, len);
   else
     fwrite(text, 1, len, stdout);
   fflush(stdout);

@@ -28,3 +28,5 @@ typedef struct SamplingOptions {
 // The bundle's own settings, changed by what the command line says. Without --seed the seed is a fresh one.
 bool sampling_read(const SamplingOptions *o, const OptSpec *spec, const char *dir, zaya_sampling *out,
                    zaya_error *err);
+// Changes only what the command line says.
+void sampling_apply(const SamplingOptions *o, const OptSpec *spec, zaya_sampling *out);

@@ -4,7 +4,8 @@
 #   scripts/deps.sh [build|test]
 set -euo pipefail
 what=${1:-build}
-packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl-dev libcurl4-openssl-dev libmicrohttpd-dev)
+packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl-dev libcurl4-openssl-dev libmicrohttpd-dev
+          libedit-dev)
 if [ "$what" = test ]; then
   packages+=(libcmocka-dev python3 python3-jinja2)
 fi
