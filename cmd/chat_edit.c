@@ -68,16 +68,6 @@ static char *prompt_of(EditLine *el) {
 
 // --- input ---------------------------------------------------------------------------------------
 
-// Ctrl-C: the cursor goes to the end, so that what is printed next does not go into the line.
-static void interrupt(ChatEdit *e) {
-  const LineInfo *info = el_line(e->el);
-  e->interrupted = true;
-  e->typed = info->lastchar > info->buffer;
-  el_cursor(e->el, (int)(info->lastchar - info->cursor));
-  el_set(e->el, EL_REFRESH);
-  fputs("^C\n", stdout);
-}
-
 // A byte, with signals seen to; negative when the line is over.
 static int next_byte(ChatEdit *e) {
   for (;;) {
@@ -89,29 +79,45 @@ static int next_byte(ChatEdit *e) {
     }
     if (chat_term_interrupted()) {
       chat_term_forget();
-      interrupt(e);
+      e->interrupted = true;
       return -1;
     }
-    if (chat_term_changed()) {
+    if (chat_term_changed()) { // the line is drawn anew where the cursor is now
+      fputs("\r\033[J", stdout);
       el_resize(e->el);
       el_set(e->el, EL_REFRESH);
     }
   }
 }
 
+// A key that no keyboard sends: only a command may change what the editor shows.
+static const wchar_t draw_key = 0x1c;
+
+// Ctrl-C: the cursor goes to the end, so that what is printed next does not go into the line.
+static int interrupt(ChatEdit *e, wchar_t *out) {
+  const LineInfo *info = el_line(e->el);
+  e->typed = info->lastchar > info->buffer;
+  el_cursor(e->el, (int)(info->lastchar - info->cursor));
+  *out = draw_key;
+  return 1;
+}
+
 // A character for the editor: 1; 0 or -1 end the line.
 static int get_char(EditLine *el, wchar_t *out) {
   ChatEdit *e = self(el);
+  if (e->interrupted || e->ended) return e->ended ? 0 : -1;
   if (e->prefill) {
     el_insertstr(el, e->prefill);
-    el_set(el, EL_REFRESH);
     free(e->prefill);
     e->prefill = NULL;
+    *out = draw_key;
+    return 1;
   }
   mbstate_t state = {0};
   for (;;) {
     const int b = next_byte(e);
-    if (b < 0) return e->ended ? 0 : -1;
+    if (b < 0 && e->interrupted) return interrupt(e, out);
+    if (b < 0) return 0;
     const char c = (char)b;
     const size_t n = mbrtowc(out, &c, 1, &state);
     if (n == (size_t)-1)
@@ -122,6 +128,12 @@ static int get_char(EditLine *el, wchar_t *out) {
 }
 
 // --- keys ----------------------------------------------------------------------------------------
+
+static unsigned char key_draw(EditLine *el, int c) {
+  (void)el;
+  (void)c;
+  return CC_REFRESH;
+}
 
 static unsigned char key_newline(EditLine *el, int c) {
   (void)c;
@@ -176,7 +188,7 @@ static unsigned char key_paste(EditLine *el, int c) {
     el_insertstr(el, mark ? mark : text.data);
   }
   zaya_text_free(&text);
-  return whole ? CC_REFRESH : CC_EOF;
+  return CC_REFRESH;
 }
 
 static size_t common_prefix(const json_t *words) {
@@ -235,13 +247,14 @@ static unsigned char key_complete(EditLine *el, int c) {
 
 static void bind_keys(EditLine *el) {
   static const char *const keys[][2] = {
-      {"\\e[200~", "chat-paste"},        {"\\e^J", "chat-newline"},     {"\\e^M", "chat-newline"},
-      {"^I", "chat-complete"},           {"^W", "ed-delete-prev-word"}, {"^R", "em-inc-search-prev"},
-      {"\\e[3~", "ed-delete-next-char"}, {"\\e[1~", "ed-move-to-beg"},  {"\\e[4~", "ed-move-to-end"},
-      {"\\e[H", "ed-move-to-beg"},       {"\\e[F", "ed-move-to-end"},   {"\\eOH", "ed-move-to-beg"},
-      {"\\eOF", "ed-move-to-end"},       {"\\e[1;5D", "ed-prev-word"},  {"\\e[1;5C", "em-next-word"},
-      {"\\e[1;3D", "ed-prev-word"},      {"\\e[1;3C", "em-next-word"},
+      {"^\\", "chat-draw"},         {"\\e[200~", "chat-paste"},        {"\\e^J", "chat-newline"},
+      {"\\e^M", "chat-newline"},    {"^I", "chat-complete"},           {"^W", "ed-delete-prev-word"},
+      {"^R", "em-inc-search-prev"}, {"\\e[3~", "ed-delete-next-char"}, {"\\e[1~", "ed-move-to-beg"},
+      {"\\e[4~", "ed-move-to-end"}, {"\\e[H", "ed-move-to-beg"},       {"\\e[F", "ed-move-to-end"},
+      {"\\eOH", "ed-move-to-beg"},  {"\\eOF", "ed-move-to-end"},       {"\\e[1;5D", "ed-prev-word"},
+      {"\\e[1;5C", "em-next-word"}, {"\\e[1;3D", "ed-prev-word"},      {"\\e[1;3C", "em-next-word"},
   };
+  el_set(el, EL_ADDFN, "chat-draw", "show what was changed", key_draw);
   el_set(el, EL_ADDFN, "chat-paste", "insert pasted text", key_paste);
   el_set(el, EL_ADDFN, "chat-newline", "insert a new line", key_newline);
   el_set(el, EL_ADDFN, "chat-complete", "complete a word", key_complete);
@@ -263,6 +276,7 @@ ChatEdit *chat_edit_new(const ChatLineParams *params, zaya_error *err) {
     return NULL;
   }
   e->params = *params;
+  e->params.history = params->history ? strdup(params->history) : NULL;
   const char *on = params->colour ? "\1\033[1;32m\1" : "", *off = params->colour ? "\1\033[0m\1" : "";
   snprintf(e->prompt[0], sizeof e->prompt[0], "%s>%s ", on, off);
   snprintf(e->prompt[1], sizeof e->prompt[1], "%s...%s ", on, off);
@@ -300,6 +314,7 @@ void chat_edit_free(ChatEdit *e) {
   forget_pastes(e);
   if (e->el) el_end(e->el);
   if (e->history) history_end(e->history);
+  free((char *)e->params.history);
   free(e->prefill);
   free(e);
 }
@@ -347,6 +362,7 @@ ChatLineEvent chat_edit_read(ChatEdit *e, bool more, zaya_text *out, zaya_error 
   const char *line = el_gets(e->el, &n);
   ChatLineEvent event = CHAT_LINE_END;
   if (e->interrupted) {
+    fputs("^C\n", stdout);
     event = CHAT_LINE_INTERRUPT;
     if (e->typed && !append(out, "^C", 2, err)) event = CHAT_LINE_FAILED;
   } else if (line && n > 0 && !e->ended) {

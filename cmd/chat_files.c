@@ -35,8 +35,9 @@ bool chat_files_read(const char *path, zaya_text *out, zaya_error *err) {
   if (ok && !S_ISREG(info.st_mode)) ok = failed(err, path, "not a file");
   if (ok && info.st_size > MAX_BYTES) ok = failed(err, path, "larger than 16 MiB");
   ok = ok && (strcmp(full, "-") ? read_input(full, out, err) : read_input("./-", out, err));
-  json_t *text = ok ? json_stringn(out->data ? out->data : "", out->len) : NULL;
-  if (ok && (!text || (out->len && memchr(out->data, 0, out->len)))) ok = failed(err, path, "not UTF-8 text");
+  const char *bytes = out->data ? out->data : "";
+  json_t *text = ok ? json_stringn(bytes, out->len) : NULL;
+  if (ok && (!text || memchr(bytes, 0, out->len))) ok = failed(err, path, "not UTF-8 text");
   json_decref(text);
   free(full);
   return ok;

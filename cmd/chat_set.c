@@ -217,6 +217,7 @@ bool chat_set_load(ChatSet *set, const json_t *o, zaya_error *err) {
       (!json_is_string(thinking) || !chat_set_thinking_parse(json_string_value(thinking), &s.thinking)))
     return invalid(err, "/settings/thinking: not on, off or auto");
   if (system && !json_is_string(system)) return invalid(err, "/settings/system: not a string");
+  if (tools && !json_is_array(tools)) return invalid(err, "/settings/tools: not a list of tools");
   s.system = s.tools = NULL;
   char *list = tools ? json_dumps(tools, JSON_COMPACT) : NULL;
   bool ok = (!tools || (list && chat_set_tools_check(list, strlen(list), err))) &&

@@ -220,6 +220,7 @@ static bool generate(Chat *c, const Ids *prompt, Answer *a, zaya_error *err) {
   bool ok = zaya_engine_generate(c->engine, &request, &result, err);
   chat_view_end(a->view);
   chat_term_set(CHAT_TERM_PLAIN);
+  if (c->interactive) chat_term_forget(); // it was for the answer; in a pipe it ends the program too
   if (ok && a->lost) ok = out_of_memory(err);
   if (!ok) return false;
   add_up(c, &result, params.sampling.seed);
