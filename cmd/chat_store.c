@@ -102,7 +102,7 @@ static bool set_path(ChatStore *s, char *path, const char *name, zaya_error *err
 }
 
 bool chat_store_open(ChatStore *s, const char *name, zaya_error *err) {
-  if (strchr(name, '/')) return set_path(s, strdup(name), name, err);
+  if (strchr(name, '/')) return set_path(s, joined(name, "", "", err), name, err);
   if (!name_is_safe(name)) {
     err->status = ZAYA_E_INVALID;
     snprintf(
@@ -350,8 +350,8 @@ bool chat_store_open_newest(ChatStore *s, zaya_error *err) {
   size_t n = 0;
   char *folder = sessions_folder(err);
   Entry *entries = folder ? scan(folder, &n, err) : NULL;
-  const bool ok = n ? chat_store_open(s, entries[0].name, err)
-                    : failed(err, folder ? folder : "sessions", "no saved session");
+  const bool ok = entries && n ? chat_store_open(s, entries[0].name, err)
+                               : failed(err, folder ? folder : "sessions", "no saved session");
   free(entries);
   free(folder);
   return ok;

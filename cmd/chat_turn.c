@@ -177,14 +177,15 @@ static void add_up(Chat *c, const zaya_generate_result *r, uint64_t seed) {
 
 static void print_json(const Chat *c, const Answer *a) {
   const zaya_generate_result *r = &c->last;
-  json_t *root = json_pack(
-      "{s:s%, s:s%, s:O, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:f, s:f}}", "text",
-      a->content.data ? a->content.data : "", a->content.len, "reasoning",
-      a->reasoning.data ? a->reasoning.data : "", a->reasoning.len, "tool_calls", a->calls, "finish_reason",
-      zaya_finish_name(r->finish), "seed", (json_int_t)c->last_seed, "usage", "prompt_tokens",
-      (json_int_t)r->prompt_tokens, "cached_tokens", (json_int_t)r->cached_tokens, "completion_tokens",
-      (json_int_t)r->tokens, "reasoning_tokens", (json_int_t)(r->turn.thinking + r->turn.forced), "seconds",
-      "prompt", r->prompt_seconds, "answer", r->seconds);
+  const size_t thinking = r->turn.thinking + r->turn.forced;
+  json_t *root =
+      json_pack("{s:s%, s:s%, s:O, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:{s:f, s:f}}", "text",
+                a->content.data ? a->content.data : "", a->content.len, "reasoning",
+                a->reasoning.data ? a->reasoning.data : "", a->reasoning.len, "tool_calls", a->calls,
+                "finish_reason", zaya_finish_name(r->finish), "seed", (json_int_t)c->last_seed, "usage",
+                "prompt_tokens", (json_int_t)r->prompt_tokens, "cached_tokens", (json_int_t)r->cached_tokens,
+                "completion_tokens", (json_int_t)r->tokens, "reasoning_tokens", (json_int_t)thinking,
+                "seconds", "prompt", r->prompt_seconds, "answer", r->seconds);
   json_dumpf(root, stdout, JSON_COMPACT);
   putchar('\n');
   fflush(stdout);

@@ -39,6 +39,7 @@ void chat_view_free(ChatView *v) {
 }
 
 // Draws the line anew; at most ten times a second unless `last`, which leaves it standing.
+static void draw(ChatView *v, bool last, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void draw(ChatView *v, bool last, const char *fmt, ...) {
   const double now = now_seconds();
   if (!last && v->drawn && now - v->redrawn < 0.1) return;

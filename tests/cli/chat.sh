@@ -107,7 +107,7 @@ fails 1 "$scratch/none" "$zaya" chat -m "$nano" --tools "$scratch/none"
 
 # A session that another program changed meanwhile is not overwritten.
 cp "$saved" "$scratch/race.json"
-(echo 'Hello.'; while ! grep -q Hello "$scratch/race.json"; do sleep 0.05; done; sleep 0.05; touch -d 2001-01-01 "$scratch/race.json"; echo 'Again.') |
+(echo 'Good evening.'; while ! grep -q evening "$scratch/race.json"; do sleep 0.05; done; sleep 0.05; touch -d 2001-01-01 "$scratch/race.json"; echo 'Again.') |
   chat --session "$scratch/race.json" 2>"$scratch/stderr" >/dev/null || true
 grep -q "changed by another program meanwhile" "$scratch/stderr"
 
