@@ -20,7 +20,7 @@ QUESTIONS = [
     "What is the capital of Spain?",
     "Write a Python function that adds two numbers.",
 ]
-STORY = " ".join(f"There are {i} trees near station {i}." for i in range(60))
+STORY = " ".join(f"There are {i} trees near station {i}." for i in range(14))
 
 
 def chat(question, i):
@@ -33,7 +33,7 @@ def chat(question, i):
         body["reasoning_effort"] = "none"
     if i % 5 == 0:
         body["tools"] = [{"type": "function", "function": {**TOOL, "parameters": SCHEMA}}]
-    if i % 6 == 1:
+    if i % 6 == 4:
         body["messages"].insert(0, {"role": "system", "content": STORY})
     if i % 7 == 2:
         body.update(n=2, temperature=1.0, seed=i)
