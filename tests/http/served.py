@@ -33,10 +33,10 @@ class Served:
                 ready.set()
         ready.set()
 
-    def connect(self, timeout=120):
+    def connect(self, timeout=400):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
-    def request(self, method, path, body=None, timeout=120):
+    def request(self, method, path, body=None, timeout=400):
         """(status, headers, body as bytes)"""
         c = self.connect(timeout)
         try:
