@@ -5,11 +5,13 @@
 #include "opt.h"
 
 #include <jansson.h>
+#include <string.h>
 
 typedef struct CompareOptions {
   const char *a, *b;
   EvalText text;
   int threads;
+  const char *kv_a, *kv_b;
   bool exact_a, exact_b, json;
 } CompareOptions;
 
@@ -32,11 +34,13 @@ static void print_result(const CompareOptions *o, const zaya_compare_result *r) 
   json_decref(root);
 }
 
+static bool is_q8(const char *kv) { return kv && !strcmp(kv, "q8"); }
+
 static int run(CompareOptions *o) {
   zaya_error err = {0};
   zaya_compare_result result;
-  const zaya_model_params pa = {.n_threads = o->threads, .exact = o->exact_a};
-  const zaya_model_params pb = {.n_threads = o->threads, .exact = o->exact_b};
+  const zaya_model_params pa = {.n_threads = o->threads, .exact = o->exact_a, .kv_q8 = is_q8(o->kv_a)};
+  const zaya_model_params pb = {.n_threads = o->threads, .exact = o->exact_b, .kv_q8 = is_q8(o->kv_b)};
   zaya_model *a = zaya_model_open(o->a, &pa, &err), *b = a ? zaya_model_open(o->b, &pb, &err) : NULL;
   bool ok = b && evaltext_read(&o->text, o->a, &err) &&
             zaya_compare(a, b, o->text.ids.data, o->text.ids.len, &o->text.params, &result, &err);
@@ -53,6 +57,8 @@ int cmd_compare(int argc, char **argv) {
                 OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
                 OPTION_FLAG("exact-a", 0, &o.exact_a, "A on the float32 path"),
                 OPTION_FLAG("exact-b", 0, &o.exact_b, "B on the float32 path"),
+                OPTION_ENUM("kv-a", 0, &o.kv_a, "f16|q8", "A's KV cache (default f16)"),
+                OPTION_ENUM("kv-b", 0, &o.kv_b, "f16|q8", "B's KV cache (default f16)"),
                 OPTION_FLAG("json", 0, &o.json, "machine-readable output"),
                 OPTION_END};
   OptSpec spec = {
@@ -60,7 +66,7 @@ int cmd_compare(int argc, char **argv) {
       .usage = "A B -f TEXT [options]",
       .about = "Reads a text with two models that share a vocabulary and says how far their predictions of\n"
                "the next token are apart: a checkpoint A and the bundle B made of it, two bundles,\n"
-               "or two ways to compute with one (--exact-a).\n"
+               "or two ways to compute with one (--exact-a, --kv-b q8).\n"
                "The tokenizer is A's. Windows are those of zaya perplexity.",
       .examples = "  zaya compare checkpoint models/nano -f text.txt --ctx 256",
       .opts = opts,

@@ -19,7 +19,8 @@ typedef struct RunOptions {
   OptList stops;
   const char *think_note;
   const char *schema, *grammar, *regex, *tool_choice;
-  bool exact, json;
+  const char *kv;
+  bool exact, json, profile;
 } RunOptions;
 
 static volatile sig_atomic_t interrupted;
@@ -84,6 +85,32 @@ static void print_stats(const zaya_generate_result *r) {
   fprintf(stderr, "; %s\n", zaya_finish_name(r->finish));
 }
 
+// Where the time of prompt and answer went. Sampling: what no part of the forward pass took.
+static void print_profile(const zaya_model *m, const zaya_generate_result *r) {
+  const zaya_profile p = zaya_model_get_profile(m);
+  const double all = r->prompt_seconds + r->seconds;
+  double parts = 0;
+  fprintf(stderr, "%-28s %9s %7s %9s %8s\n", "part", "seconds", "share", "GB read", "GB/s");
+  for (int i = 0; i < ZAYA_PARTS; i++) {
+    parts += p.seconds[i];
+    fprintf(stderr, "%-28s %9.3f %5.1f %% %9.2f %8.2f\n", zaya_part_name((zaya_part)i), p.seconds[i],
+            all > 0 ? 100 * p.seconds[i] / all : 0, (double)p.bytes[i] * 1e-9,
+            p.seconds[i] > 0 ? (double)p.bytes[i] * 1e-9 / p.seconds[i] : 0);
+  }
+  const double rest = all > parts ? all - parts : 0;
+  fprintf(stderr, "%-28s %9.3f %5.1f %%\n", "sampling and text", rest, all > 0 ? 100 * rest / all : 0);
+  fprintf(stderr, "%-28s %9.3f %5.1f %%\n", "(waiting for other threads)", p.waiting,
+          all > 0 ? 100 * p.waiting / all : 0);
+}
+
+// A large context is announced before it is taken.
+static zaya_session *open_session(zaya_model *m, size_t n, zaya_error *err) {
+  const double bytes = (double)zaya_session_bytes(m, n);
+  if (n <= (size_t)zaya_model_get_info(m).max_position && bytes >= LARGE_CONTEXT)
+    fprintf(stderr, "zaya run: note: a context of %zu tokens takes up to %.1f GB\n", n, bytes * 1e-9);
+  return zaya_session_new(m, n, err);
+}
+
 static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, const zaya_tokenizer *tok,
                      const Prompt *prompt, zaya_error *err) {
   zaya_generate_params p = zaya_generate_params_default();
@@ -104,7 +131,7 @@ static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, co
   zaya_constraint *constraint = NULL;
   if (!read_constraint(o, tok, prompt->tools, &constraint, err)) return false;
   p.constraint = constraint;
-  zaya_session *s = zaya_session_new(m, context_for(o, m, prompt->ids.len), err);
+  zaya_session *s = open_session(m, context_for(o, m, prompt->ids.len), err);
   if (!s) {
     zaya_constraint_free(constraint);
     return false;
@@ -112,9 +139,11 @@ static bool generate(const RunOptions *o, const OptSpec *spec, zaya_model *m, co
   Render *r = render_new(o->json ? RENDER_JSON : RENDER_STREAM, o->reasoning, err);
   zaya_generate_result result;
   catch_interrupt();
+  zaya_model_profile(m, o->profile);
   bool ok = r && zaya_generate(s, tok, prompt->ids.data, prompt->ids.len, &p, on_event, r, &result, err);
   render_end(r, ok ? &result : NULL, p.sampling.seed);
   if (ok && !o->json && stderr_is_terminal()) print_stats(&result);
+  if (ok && o->profile) print_profile(m, &result);
   render_free(r);
   zaya_session_free(s);
   zaya_constraint_free(constraint);
@@ -125,7 +154,8 @@ static int run(const RunOptions *o, const OptSpec *spec) {
   zaya_error err = {0};
   Prompt prompt = {0};
   const double start = now_seconds();
-  const zaya_model_params params = {.n_threads = o->threads, .exact = o->exact};
+  const zaya_model_params params = {
+      .n_threads = o->threads, .exact = o->exact, .kv_q8 = o->kv && !strcmp(o->kv, "q8")};
   zaya_tokenizer *tok = zaya_tokenizer_open(o->prompt.dir, &err);
   zaya_model *m = tok ? zaya_model_open(o->prompt.dir, &params, &err) : NULL;
   if (m) print_notes("run", m);
@@ -172,7 +202,10 @@ int cmd_run(int argc, char **argv) {
       OPTION_STRING(
           "tool-choice", 0, &o.tool_choice, "auto|required|NAME",
           "with --tools: calls are always valid; required or\nNAME: there is one, or one of this tool"),
+      OPTION_ENUM("kv", 0, &o.kv, "f16|q8",
+                  "keep the context in float16 or in int8, which takes half the memory\n(default f16)"),
       OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
+      OPTION_FLAG("profile", 0, &o.profile, "say on standard error where the time went"),
       OPTION_FLAG("json", 0, &o.json, "one JSON object with text, reasoning, calls, counts and times"),
       OPTION_END};
   OptSpec spec = {

@@ -1,6 +1,8 @@
 // common: what commands share: messages on stderr, files, the clock.
 #pragma once
 
+#define LARGE_CONTEXT 1e9 // bytes of context from which on a command says what it will take
+
 #include "zaya/zaya.h"
 
 #include <stdio.h>

@@ -266,6 +266,7 @@ typedef struct zaya_model zaya_model;
 typedef struct zaya_model_params {
   int n_threads; // threads that compute, the caller's included; 0: one per available core
   bool exact;    // float32 throughout, for checking; else int8 activations and float16 KV (docs/numerics.md)
+  bool kv_q8;    // KV cache in int8, a scale for each head's vector: half the memory, a little less exact
 } zaya_model_params;
 
 // What the model is. Symbols as in docs/architecture.md.
@@ -286,10 +287,10 @@ typedef struct zaya_model_info {
   uint64_t n_params_active; // parameters that one token uses, without the embedding
   uint64_t tensor_bytes;    // bytes of tensors in the folder
   uint64_t token_bytes;     // bytes of weights that one generated token reads, output head included
-  uint64_t token_ops;       // operations of one prompt token (a multiply-add is two), without head and attention
-  int n_threads;            // threads in use
-  const char *kernels;      // the processor rung in use: "avx512", "avx2", "neon", "scalar". The environment
-                            // variable ZAYA_CPU, read when a model is opened, asks for another one
+  uint64_t token_ops;  // operations of one prompt token (a multiply-add is two), without head and attention
+  int n_threads;       // threads in use
+  const char *kernels; // the processor rung in use: "avx512", "avx2", "neon", "scalar". The environment
+                       // variable ZAYA_CPU, read when a model is opened, asks for another one
 } zaya_model_info;
 
 // Opens the folder `dir` (bundle, legacy or native checkpoint). `params` may be NULL.
@@ -387,6 +388,7 @@ typedef struct zaya_profile {
   double seconds[ZAYA_PARTS]; // of wall time
   uint64_t bytes[ZAYA_PARTS]; // of weights and KV that had to be read
   uint64_t steps, tokens;
+  double waiting; // seconds of those that the calling thread waited for the others
 } zaya_profile;
 
 ZAYA_API const char *zaya_part_name(zaya_part part);
@@ -398,6 +400,10 @@ ZAYA_API zaya_profile zaya_model_get_profile(const zaya_model *model);
 // the last. And those that a model opened now would run: the first, or what ZAYA_CPU asks for.
 ZAYA_API const char *zaya_kernels_available(size_t i);
 ZAYA_API const char *zaya_kernels_chosen(zaya_error *err);
+
+// Fills an empty session with n tokens of noise instead of computing them: for measuring how fast generation
+// is behind them. What the model says then means nothing.
+ZAYA_API bool zaya_session_fill(zaya_session *session, size_t n, zaya_error *err);
 
 // The limits of the machine with the threads and the kernels of a model.
 typedef struct zaya_limits {
@@ -665,8 +671,8 @@ ZAYA_API bool zaya_constraint_check(const zaya_constraint *constraint, const cha
 
 typedef struct zaya_generate_params {
   zaya_sampling sampling;
-  size_t max_tokens;         // of the answer, its thinking included; 0: until the context is full
-  const char *const *stops;  // stop strings: the answer's text ends before the first that it holds
+  size_t max_tokens;        // of the answer, its thinking included; 0: until the context is full
+  const char *const *stops; // stop strings: the answer's text ends before the first that it holds
   size_t n_stops;
   zaya_output_params output; // tools, whether the prompt opened a thinking block, ...
   zaya_thinking thinking;    // the budget

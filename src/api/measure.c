@@ -18,10 +18,15 @@ const char *zaya_part_name(zaya_part part) {
 void zaya_model_profile(zaya_model *m, bool on) {
   pthread_mutex_lock(&m->lock);
   m->forward.profile = (Profile){.on = on};
+  pool_count_waiting(m->pool, on);
   pthread_mutex_unlock(&m->lock);
 }
 
-zaya_profile zaya_model_get_profile(const zaya_model *m) { return m->forward.profile.sums; }
+zaya_profile zaya_model_get_profile(const zaya_model *m) {
+  zaya_profile p = m->forward.profile.sums;
+  p.waiting = pool_waited(m->pool);
+  return p;
+}
 
 enum { LARGE_PAGE = 1 << 21, READ_BYTES = 1 << 30, READ_UNIT = 1 << 20, PEAK_ROUNDS = 20000 };
 

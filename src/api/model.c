@@ -57,11 +57,14 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
     return NULL;
   }
   pthread_mutex_init(&m->lock, NULL);
-  const Kern *kern = pick_kernels(err);
+  const bool both = params && params->exact && params->kv_q8;
+  if (both) err_set(err, ZAYA_E_INVALID, "the exact path keeps its KV cache in float32: no 8 bits there");
+  const Kern *kern = both ? NULL : pick_kernels(err);
   m->bundle = kern ? bundle_open(dir, err) : NULL;
   m->pool = m->bundle ? pool_new(params ? params->n_threads : 0, err) : NULL;
   if (m->pool && weights_bind(&m->weights, m->bundle, err) &&
       forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err)) {
+    if (params && params->kv_q8) m->forward.kv = KV_Q8;
     fill_info(m);
     return m;
   }

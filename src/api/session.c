@@ -23,7 +23,7 @@ zaya_session *zaya_session_new(zaya_model *model, size_t max_tokens, zaya_error 
             c->max_position);
     return NULL;
   }
-  const StateShape shape = state_shape(c, model->forward.exact ? KV_F32 : KV_F16);
+  const StateShape shape = state_shape(c, model->forward.kv);
   return session_wrap(model, state_new(&shape, model->weights.fingerprint, max_tokens, err), err);
 }
 
@@ -34,9 +34,11 @@ void zaya_session_free(zaya_session *s) {
 }
 
 size_t zaya_session_bytes(const zaya_model *model, size_t max_tokens) {
-  const StateShape shape = state_shape(model->weights.config, model->forward.exact ? KV_F32 : KV_F16);
+  const StateShape shape = state_shape(model->weights.config, model->forward.kv);
   return state_bytes(&shape, max_tokens);
 }
+
+bool zaya_session_fill(zaya_session *s, size_t n, zaya_error *err) { return state_fill(s->state, n, err); }
 
 size_t zaya_session_length(const zaya_session *s) { return s->state->len; }
 

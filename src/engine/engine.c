@@ -112,7 +112,7 @@ Engine *engine_new(const EngineParams *params, zaya_error *err) {
   e->p = *params;
   e->n_vocab = (size_t)params->forward->w->config->vocab;
   e->chunk = params->chunk ? params->chunk : DEFAULT_CHUNK;
-  e->shape = state_shape(params->forward->w->config, params->forward->exact ? KV_F32 : KV_F16);
+  e->shape = state_shape(params->forward->w->config, params->forward->kv);
   e->incoming_end = &e->incoming;
   pthread_mutex_init(&e->mu, NULL);
   pthread_cond_init(&e->wake, NULL);

@@ -458,21 +458,33 @@ static void avx2_silu_mul(float *gate, const float *up, size_t n) {
   for (; i < n; i++) gate[i] = gate[i] / (1.0f + kmath_exp(-gate[i])) * up[i];
 }
 
+// 8 elements of keys or values from element i on.
+INLINE __m256 load_kv(const bool q8, const void *kv, size_t i) {
+  if (q8)
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)((const int8_t *)kv + i))));
+  return load_f16((const uint16_t *)kv + i);
+}
+
+INLINE void scale_by(float *p, const float *scale, size_t n) {
+  for (size_t i = 0; i < n; i++) p[i] *= scale[i];
+}
+
 // Scores of head q at all positions, four at a time.
-INLINE void scores(const KernAttend *a, const float *q, float *p) {
+INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p) {
   for (size_t i = 0; i < a->n; i += 4) {
-    const uint16_t *k[4];
+    size_t k[4];
     Lanes acc[4];
     for (size_t c = 0; c < 4; c++) {
-      k[c] = a->k + (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
       acc[c] = lanes_zero();
     }
     for (size_t d = 0; d < a->dim; d += 16) {
       const __m256 q0 = _mm256_loadu_ps(q + d), q1 = _mm256_loadu_ps(q + d + 8);
 #pragma GCC unroll 4
       for (int c = 0; c < 4; c++) {
-        acc[c].lo = _mm256_fmadd_ps(q0, load_f16(k[c] + d), acc[c].lo);
-        acc[c].hi = _mm256_fmadd_ps(q1, load_f16(k[c] + d + 8), acc[c].hi);
+        acc[c].lo = _mm256_fmadd_ps(q0, load_kv(q8, a->k, k[c] + d), acc[c].lo);
+        acc[c].hi = _mm256_fmadd_ps(q1, load_kv(q8, a->k, k[c] + d + 8), acc[c].hi);
       }
     }
     _mm_storeu_ps(p + i, add_lanes_4(acc));
@@ -498,11 +510,11 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
 }
 
 // out[h .. h + 3][d .. d + 16) = sum over positions of p * v; heads that are not there repeat the last.
-INLINE void weigh_4(const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLOCK]) {
+INLINE void weigh_4(const bool q8, const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLOCK]) {
   Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
   for (size_t i = 0; i < a->n; i++) {
-    const uint16_t *v = a->v + i * a->kv_stride + d;
-    const __m256 v0 = load_f16(v), v1 = load_f16(v + 8);
+    const size_t v = i * a->kv_stride + d;
+    const __m256 v0 = load_kv(q8, a->v, v), v1 = load_kv(q8, a->v, v + 8);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       const __m256 w = _mm256_set1_ps(p[j][i]);
@@ -516,17 +528,26 @@ INLINE void weigh_4(const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLO
   }
 }
 
-static void avx2_attend(const KernAttend *a) {
+INLINE void attend(const bool q8, const KernAttend *a) {
   float p[4][KERN_BLOCK];
   for (size_t h = 0; h < a->heads; h += 4) {
     const size_t n = a->heads - h < 4 ? a->heads - h : 4;
     for (size_t j = 0; j < n; j++) {
-      scores(a, a->q + (h + j) * a->q_stride, p[j]);
+      scores(q8, a, a->q + (h + j) * a->q_stride, p[j]);
+      if (q8) scale_by(p[j], a->k_scale, a->n);
       exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
+      if (q8) scale_by(p[j], a->v_scale, a->n);
     }
     for (size_t j = n; j < 4; j++) memset(p[j], 0, sizeof p[j]);
-    for (size_t d = 0; d < a->dim; d += 16) weigh_4(a, h, d, p);
+    for (size_t d = 0; d < a->dim; d += 16) weigh_4(q8, a, h, d, p);
   }
+}
+
+static void avx2_attend(const KernAttend *a) {
+  if (a->k_scale)
+    attend(true, a);
+  else
+    attend(false, a);
 }
 
 static void avx2_to_f16(const float *x, uint16_t *y, size_t n) {

@@ -713,24 +713,37 @@ static void avx512_silu_mul(float *gate, const float *up, size_t n) {
   }
 }
 
-INLINE __m512 load_half(const uint16_t *p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+// 16 elements of keys or values from element i on.
+INLINE __m512 load_kv(const bool q8, const void *kv, size_t i) {
+  if (q8)
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)kv + i))));
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)kv + i)));
+}
+
+// p *= scale
+INLINE void scale_by(float *p, const float *scale, size_t n) {
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 m = first_lanes(n - i);
+    const __m512 s = _mm512_mul_ps(_mm512_maskz_loadu_ps(m, p + i), _mm512_maskz_loadu_ps(m, scale + i));
+    _mm512_mask_storeu_ps(p + i, m, s);
+  }
 }
 
 // Scores of four heads (h and on; missing ones repeat the last) at all positions.
-INLINE void scores_4(const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
+INLINE void scores_4(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
   const float *q[4];
   for (size_t j = 0; j < 4; j++) q[j] = a->q + (h + j < a->heads ? h + j : a->heads - 1) * a->q_stride;
   for (size_t i = 0; i < a->n; i += 4) {
-    const uint16_t *k[4];
-    for (size_t c = 0; c < 4; c++) k[c] = a->k + (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+    size_t k[4];
+    for (size_t c = 0; c < 4; c++) k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
     __m512 acc[16]; // acc[4 c + j]: position i + c, head h + j
 #pragma GCC unroll 16
     for (int c = 0; c < 16; c++) acc[c] = _mm512_setzero_ps();
     for (size_t d = 0; d < a->dim; d += 16) {
       __m512 kv[4];
 #pragma GCC unroll 4
-      for (int c = 0; c < 4; c++) kv[c] = load_half(k[c] + d);
+      for (int c = 0; c < 4; c++) kv[c] = load_kv(q8, a->k, k[c] + d);
 #pragma GCC unroll 4
       for (int j = 0; j < 4; j++) {
         const __m512 qv = _mm512_loadu_ps(q[j] + d);
@@ -763,7 +776,8 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
 }
 
 // out[h .. h + 3][d .. d + 16 NV) = sum over positions of p * v.
-INLINE void weigh_4(const int NV, const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLOCK]) {
+INLINE void weigh_4(const bool q8, const int NV, const KernAttend *a, size_t h, size_t d,
+                    float p[4][KERN_BLOCK]) {
   __m512 acc[4][4];
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++)
@@ -772,7 +786,7 @@ INLINE void weigh_4(const int NV, const KernAttend *a, size_t h, size_t d, float
   for (size_t i = 0; i < a->n; i++) {
     __m512 v[4];
 #pragma GCC unroll 4
-    for (int c = 0; c < NV; c++) v[c] = load_half(a->v + i * a->kv_stride + d + 16 * (size_t)c);
+    for (int c = 0; c < NV; c++) v[c] = load_kv(q8, a->v, i * a->kv_stride + d + 16 * (size_t)c);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       const __m512 w = _mm512_set1_ps(p[j][i]);
@@ -788,16 +802,26 @@ INLINE void weigh_4(const int NV, const KernAttend *a, size_t h, size_t d, float
         _mm512_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c, acc[j][c]);
 }
 
-static void avx512_attend(const KernAttend *a) {
+INLINE void attend(const bool q8, const KernAttend *a) {
   float p[4][KERN_BLOCK];
   for (size_t h = 0; h < a->heads; h += 4) {
-    scores_4(a, h, p);
-    for (size_t j = 0; j < 4 && h + j < a->heads; j++)
+    scores_4(q8, a, h, p);
+    for (size_t j = 0; j < 4 && h + j < a->heads; j++) {
+      if (q8) scale_by(p[j], a->k_scale, a->n);
       exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
+      if (q8) scale_by(p[j], a->v_scale, a->n);
+    }
     size_t d = 0;
-    for (; d + 64 <= a->dim; d += 64) weigh_4(4, a, h, d, p);
-    for (; d < a->dim; d += 16) weigh_4(1, a, h, d, p);
+    for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, a, h, d, p);
+    for (; d < a->dim; d += 16) weigh_4(q8, 1, a, h, d, p);
   }
+}
+
+static void avx512_attend(const KernAttend *a) {
+  if (a->k_scale)
+    attend(true, a);
+  else
+    attend(false, a);
 }
 
 static void avx512_to_f16(const float *x, uint16_t *y, size_t n) {

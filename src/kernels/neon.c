@@ -372,6 +372,10 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
 }
 
 static void neon_attend(const KernAttend *a) {
+  if (a->k_scale) { // int8 keys and values have no kernel here yet
+    kern_scalar.attend(a);
+    return;
+  }
   float p[KERN_BLOCK];
   for (size_t h = 0; h < a->heads; h++) {
     for (size_t i = 0; i < a->n; i++) p[i] = score(a->q + h * a->q_stride, a->k + i * a->kv_stride, a->dim);

@@ -167,12 +167,17 @@ static void scalar_silu_mul(float *gate, const float *up, size_t n) {
   for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + kmath_exp(-gate[i])) * up[i];
 }
 
-// q . k in lanes, with fused products.
-static float score(const float *q, const uint16_t *k, size_t n) {
+// Element i of keys or values, before its scale.
+static float kv_at(const KernAttend *a, const void *kv, size_t i) {
+  return a->k_scale ? (float)((const int8_t *)kv)[i] : dtype_f16_to_f32(((const uint16_t *)kv)[i]);
+}
+
+// q . k[i] in lanes, with fused products; then the scale.
+static float score(const KernAttend *a, const float *q, size_t i) {
   float lane[KERN_LANES] = {0};
-  for (size_t i = 0; i < n; i++)
-    lane[i % KERN_LANES] = fmaf(q[i], dtype_f16_to_f32(k[i]), lane[i % KERN_LANES]);
-  return add_lanes(lane);
+  for (size_t d = 0; d < a->dim; d++)
+    lane[d % KERN_LANES] = fmaf(q[d], kv_at(a, a->k, i * a->kv_stride + d), lane[d % KERN_LANES]);
+  return a->k_scale ? add_lanes(lane) * a->k_scale[i] : add_lanes(lane);
 }
 
 static void scalar_attend(const KernAttend *a) {
@@ -180,17 +185,17 @@ static void scalar_attend(const KernAttend *a) {
     float p[KERN_BLOCK], lane[KERN_LANES] = {0}, *out = a->out + h * a->dim;
     float max = -INFINITY;
     for (size_t i = 0; i < a->n; i++) {
-      p[i] = score(a->q + h * a->q_stride, a->k + i * a->kv_stride, a->dim);
+      p[i] = score(a, a->q + h * a->q_stride, i);
       max = p[i] > max ? p[i] : max;
     }
     for (size_t i = 0; i < a->n; i++) {
       p[i] = kmath_exp(p[i] - max);
       lane[i % KERN_LANES] += p[i];
+      if (a->v_scale) p[i] *= a->v_scale[i];
     }
     memset(out, 0, a->dim * sizeof *out);
     for (size_t i = 0; i < a->n; i++)
-      for (size_t d = 0; d < a->dim; d++)
-        out[d] = fmaf(p[i], dtype_f16_to_f32(a->v[i * a->kv_stride + d]), out[d]);
+      for (size_t d = 0; d < a->dim; d++) out[d] = fmaf(p[i], kv_at(a, a->v, i * a->kv_stride + d), out[d]);
     a->max[h] = max;
     a->sum[h] = add_lanes(lane);
   }

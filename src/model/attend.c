@@ -28,10 +28,13 @@ size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
   return (size_t)threads * (exact ? len : (blocks_of(len) + 1) * partial_floats(c));
 }
 
-size_t attend_bytes(const Forward *f, const Step *step) {
-  size_t positions = 0;
-  for (size_t k = 0; k < step->n_spans; k++) positions += step->spans[k].state->len + step->spans[k].n;
-  return positions * 2 * (size_t)(f->w->config->n_kv * f->w->config->head_dim) * (f->exact ? 4 : 2);
+size_t attend_bytes(const Step *step) {
+  size_t bytes = 0;
+  for (size_t k = 0; k < step->n_spans; k++) {
+    const State *s = step->spans[k].state;
+    bytes += (s->len + step->spans[k].n) * 2 * state_kv_bytes(&s->shape);
+  }
+  return bytes;
 }
 
 // --- exact ---------------------------------------------------------------------------------------
@@ -71,20 +74,36 @@ static Partial partial_at(const AttendJob *j, size_t slot) {
   return (Partial){.max = p, .sum = p + G, .out = p + 2 * G};
 }
 
+// The scales of n rows of KV_Q8 for one head.
+static void gather_scales(const StateShape *s, const uint8_t *rows, size_t kv, size_t n, float *scales) {
+  const uint8_t *at = rows + (size_t)s->kv_width + kv * sizeof *scales;
+  for (size_t i = 0; i < n; i++) memcpy(scales + i, at + i * state_kv_bytes(s), sizeof *scales);
+}
+
 // Block b of KV head kv for token t.
 static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const Partial *to) {
   const size_t D = (size_t)j->c->head_dim, K = (size_t)j->c->n_kv * D, first = b * KERN_BLOCK;
   const Row *row = &j->f->rows[t];
-  const size_t n = row->pos + 1 - first;
+  const State *s = row->span->state;
+  const bool q8 = s->shape.kv == KV_Q8;
+  const size_t left = row->pos + 1 - first, n = left < KERN_BLOCK ? left : KERN_BLOCK, width = q8 ? 1 : 2;
+  const uint8_t *k = state_k(s, j->attn, first), *v = state_v(s, j->attn, first);
+  float k_scale[KERN_BLOCK], v_scale[KERN_BLOCK];
+  if (q8) {
+    gather_scales(&s->shape, k, kv, n, k_scale);
+    gather_scales(&s->shape, v, kv, n, v_scale);
+  }
   const KernAttend a = {
       .q = j->f->qk + t * (size_t)config_conv_channels(j->c) + kv * group_heads(j->c) * D,
-      .k = (const uint16_t *)state_k(row->span->state, j->attn, first) + kv * D,
-      .v = (const uint16_t *)state_v(row->span->state, j->attn, first) + kv * D,
+      .k = k + kv * D * width,
+      .v = v + kv * D * width,
+      .k_scale = q8 ? k_scale : NULL,
+      .v_scale = q8 ? v_scale : NULL,
       .q_stride = D,
-      .kv_stride = K,
+      .kv_stride = q8 ? state_kv_bytes(&s->shape) : K,
       .heads = group_heads(j->c),
       .dim = D,
-      .n = n < KERN_BLOCK ? n : KERN_BLOCK,
+      .n = n,
       .max = to->max,
       .sum = to->sum,
       .out = to->out,

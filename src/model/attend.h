@@ -9,4 +9,4 @@ size_t attend_workspace(const Config *c, bool exact, int threads, size_t len);
 // its own key and value already in the cache. attn: number of the attention layer.
 void attend_forward(Forward *f, int attn, const Step *step);
 // Bytes of keys and values that one layer of the step has to read: each sequence's once.
-size_t attend_bytes(const Forward *f, const Step *step);
+size_t attend_bytes(const Step *step);

@@ -76,6 +76,20 @@ static void add_means(const Config *c, const float *frame, float *qk) {
     }
 }
 
+// A row of KV_Q8: each head's vector as int8 with one scale.
+static void store_q8(const float *x, size_t heads, size_t D, uint8_t *row) {
+  for (size_t h = 0; h < heads; h++, x += D) {
+    float max = 0;
+    for (size_t d = 0; d < D; d++) max = fabsf(x[d]) > max ? fabsf(x[d]) : max;
+    const float scale = max < KERN_TINY ? 0 : max / 127.0f, inverse = max < KERN_TINY ? 0 : 127.0f / max;
+    for (size_t d = 0; d < D; d++) {
+      const float v = rintf(x[d] * inverse);
+      row[h * D + d] = fabsf(v) <= 127 ? (uint8_t)(int8_t)v : 0; // infinities and what is no number
+    }
+    memcpy(row + heads * D + h * sizeof scale, &scale, sizeof scale);
+  }
+}
+
 // Norms and rotates the heads of a token and stores its key and value.
 static void finish_token(const CcaJob *j, size_t row) {
   const Forward *f = j->f;
@@ -95,7 +109,10 @@ static void finish_token(const CcaJob *j, size_t row) {
   }
   State *state = f->rows[row].span->state;
   void *k = state_k(state, j->attn, f->rows[row].pos), *v = state_v(state, j->attn, f->rows[row].pos);
-  if (f->exact) {
+  if (f->kv == KV_Q8) {
+    store_q8(key, (size_t)c->n_kv, D, k);
+    store_q8(value, (size_t)c->n_kv, D, v);
+  } else if (f->exact) {
     memcpy(k, key, K * sizeof(float));
     memcpy(v, value, K * sizeof(float));
   } else {
@@ -160,7 +177,7 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   forward_rows(f, T, finish_tokens, &job);
   profile_mark(&f->profile, ZAYA_PART_CONV, mat_bytes(&w->conv1));
   attend_forward(f, job.attn, step);
-  profile_mark(&f->profile, ZAYA_PART_ATTENTION, attend_bytes(f, step));
+  profile_mark(&f->profile, ZAYA_PART_ATTENTION, attend_bytes(step));
   linear_apply(&f->linear, &w->o_proj, f->mix, Q, T, f->h, H);
   move_states(f, step, job.attn);
   profile_mark(&f->profile, ZAYA_PART_PROJECTIONS, mat_bytes(&w->o_proj));

@@ -64,7 +64,7 @@ static bool alloc_workspace(Forward *f, zaya_error *err) {
 
 bool forward_init(Forward *f, const Weights *w, Pool *pool, const Kern *kern, bool exact, zaya_error *err) {
   const LinearShape shape = {.max_cols = max_cols(w->config), .max_tokens = FORWARD_MAX_TOKENS};
-  *f = (Forward){.w = w, .exact = exact};
+  *f = (Forward){.w = w, .exact = exact, .kv = exact ? KV_F32 : KV_F16};
   if (w->config->rotary_dim > CCA_MAX_ROTARY)
     return err_set(err, ZAYA_E_UNSUPPORTED,
                    "config.json: %d rotary dimensions a head; at most %d are supported",

@@ -58,6 +58,7 @@ typedef struct Partial {
 typedef struct Forward {
   const Weights *w;
   bool exact;
+  KvType kv; // of the states that it works on
   Profile profile;
   Linear linear;
   Arena arena;

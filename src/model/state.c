@@ -22,11 +22,15 @@ StateShape state_shape(const Config *c, KvType kv) {
   return (StateShape){.kv = kv,
                       .n_attn = c->n_layers / 2,
                       .kv_width = c->n_kv * c->head_dim,
+                      .kv_heads = c->n_kv,
                       .channels = config_conv_channels(c),
                       .hidden = c->hidden};
 }
 
-size_t state_kv_bytes(const StateShape *s) { return (size_t)s->kv_width * (s->kv == KV_F32 ? 4 : 2); }
+size_t state_kv_bytes(const StateShape *s) {
+  if (s->kv == KV_Q8) return (size_t)s->kv_width + (size_t)s->kv_heads * sizeof(float);
+  return (size_t)s->kv_width * (s->kv == KV_F32 ? 4 : 2);
+}
 
 size_t state_page_bytes(const StateShape *s) {
   return (size_t)s->n_attn * 2 * KERN_BLOCK * state_kv_bytes(s);
@@ -135,6 +139,37 @@ static void *kv_at(const State *s, int a, size_t part, size_t pos) {
 void *state_k(const State *s, int a, size_t pos) { return kv_at(s, a, 0, pos); }
 
 void *state_v(const State *s, int a, size_t pos) { return kv_at(s, a, 1, pos); }
+
+// A row of values within (-1, 1), by a generator whose state is *x.
+static void fill_row(const StateShape *s, uint32_t *x, uint8_t *row) {
+  const float scale = 1.0f / 128;
+  for (size_t i = 0; i < (size_t)s->kv_width; i++) {
+    *x = *x * 1664525u + 1013904223u;
+    const uint16_t half = (uint16_t)(0x3000u | *x >> 31 << 15 | (*x >> 8 & 0xbff));
+    const float full = (float)(int8_t)(*x >> 24) * scale;
+    if (s->kv == KV_F16) memcpy(row + 2 * i, &half, sizeof half);
+    if (s->kv == KV_F32) memcpy(row + 4 * i, &full, sizeof full);
+    if (s->kv == KV_Q8) row[i] = (uint8_t)(*x >> 24);
+  }
+  for (size_t h = 0; s->kv == KV_Q8 && h < (size_t)s->kv_heads; h++)
+    memcpy(row + (size_t)s->kv_width + h * sizeof scale, &scale, sizeof scale);
+}
+
+bool state_fill(State *s, size_t n, zaya_error *err) {
+  uint32_t x = 1;
+  if (n > s->cap || s->len)
+    return err_set(err, ZAYA_E_LIMIT, "a session of %zu tokens, %zu of them taken, cannot be filled with %zu",
+                   s->cap, s->len, n);
+  if (!state_reserve(s, n, err)) return false;
+  for (int a = 0; a < s->shape.n_attn; a++)
+    for (size_t pos = 0; pos < n; pos++) {
+      fill_row(&s->shape, &x, state_k(s, a, pos));
+      fill_row(&s->shape, &x, state_v(s, a, pos));
+    }
+  memset(s->ids, 0, n * sizeof *s->ids);
+  s->len = n;
+  return true;
+}
 
 static uint64_t hash_tokens(const State *s, size_t len) {
   return hash64(HASH64_SEED, s->ids, len * sizeof *s->ids);

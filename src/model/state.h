@@ -8,12 +8,14 @@
 #include "format/config.h"
 #include "model/page.h"
 
-typedef enum KvType { KV_F32, KV_F16 } KvType; // float32 in exact mode
+// KV_F32 in exact mode. KV_Q8: int8, one scale a head: a row is [Nk, D] of int8, then [Nk] float32.
+typedef enum KvType { KV_F32, KV_F16, KV_Q8 } KvType;
 
 typedef struct StateShape {
   KvType kv;
   int n_attn;   // attention layers: L / 2
   int kv_width; // Nk D
+  int kv_heads; // Nk
   int channels; // C = (Nq + Nk) D
   int hidden;   // H
 } StateShape;
@@ -62,6 +64,9 @@ void *state_v(const State *s, int a, size_t pos);
 // n), n <= KERN_BLOCK, behind which the CCA state is `cca`. The state must hold all tokens before the page;
 // it then holds those and these n. Takes a reference of its own.
 void state_adopt(State *s, size_t i, Page *page, const int32_t *ids, size_t n, const float *cca);
+
+// Fills an empty state with n tokens of noise: for measuring how fast a model is behind them.
+bool state_fill(State *s, size_t n, zaya_error *err);
 
 // A checkpoint holds the length, the CCA state there and a hash of the tokens before it.
 StateCheckpoint *state_checkpoint(const State *s, zaya_error *err);

@@ -73,6 +73,10 @@ bool state_save(const State *s, Buf *out, zaya_error *err) {
   return buf_add(out, &sum, sizeof sum, err);
 }
 
+static const char *kv_name(int32_t type) {
+  return type == KV_F32 ? "float32" : type == KV_F16 ? "float16" : type == KV_Q8 ? "int8" : "unknown";
+}
+
 // Whether the header fits this state and the length fits the header.
 static bool check_header(const State *s, const StateHeader *h, size_t len, zaya_error *err) {
   const StateHeader want = header_of(s);
@@ -84,8 +88,7 @@ static bool check_header(const State *s, const StateHeader *h, size_t len, zaya_
     return err_set(err, ZAYA_E_FORMAT, "saved session: belongs to another model");
   if (h->kv_type != want.kv_type)
     return err_set(err, ZAYA_E_FORMAT, "saved session: its KV cache is %s, this model runs with %s",
-                   h->kv_type == KV_F32 ? "float32" : "float16",
-                   want.kv_type == KV_F32 ? "float32" : "float16");
+                   kv_name(h->kv_type), kv_name(want.kv_type));
   if (h->len > s->cap)
     return err_set(err, ZAYA_E_LIMIT, "saved session: holds %llu tokens, this session takes %zu",
                    (unsigned long long)h->len, s->cap);

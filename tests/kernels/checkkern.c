@@ -264,16 +264,24 @@ static void check_to_f16(const Kern *k) {
   }
 }
 
-static void check_attend(const Kern *k) {
+static void check_attend(const Kern *k, bool q8) {
   static const size_t sizes[][3] = {{1, 1, 16},   {4, 256, 128}, {3, 17, 32},
                                     {2, 100, 48}, {4, 5, 64},    {8, 31, 80}};
-  kernel = "attend";
+  kernel = q8 ? "attend (int8)" : "attend";
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     const size_t heads = sizes[s][0], n = sizes[s][1], D = sizes[s][2];
     KernAttend a = {.heads = heads, .n = n, .dim = D, .q_stride = D, .kv_stride = D};
     a.q = floats(heads * D, flavour == EXTREMES ? OUTLIERS : flavour);
     a.k = halves(n * D, flavour == EXTREMES ? PLAIN : flavour);
     a.v = halves(n * D, flavour);
+    if (q8) {
+      int8_t *codes = guard_alloc(2 * n * D);
+      for (size_t i = 0; i < 2 * n * D; i++) codes[i] = (int8_t)next_u32();
+      a.k = codes;
+      a.v = codes + n * D;
+      a.k_scale = floats(n, PLAIN);
+      a.v_scale = floats(n, flavour);
+    }
     float *out[2], *max[2], *sum[2];
     for (int i = 0; i < 2; i++) {
       a.out = out[i] = guard_alloc(heads * D * 4);
@@ -405,7 +413,8 @@ int main(int argc, char **argv) {
         check_tile(k, 8);
         check_silu(k);
         check_to_f16(k);
-        check_attend(k);
+        check_attend(k, false);
+        check_attend(k, true);
       }
     printf("%s: %s\n", rung, failures ? "FAILED" : "every kernel gives the bits of the scalar truth");
     fflush(stdout);

@@ -13,14 +13,17 @@ static const Golden goldens[] = {{"A", "mxfp4", ""}, {"A", "legacy", "bf16."}, {
                                  {"C", "mxfp4", ""}, {"C", "legacy", "bf16."}, {"C", "native", "bf16."}};
 enum { N_GOLDENS = sizeof goldens / sizeof *goldens, N_GOLDEN_PROMPTS = 3, GOLDEN_DECODE_STEPS = 12 };
 
-static inline zaya_model *golden_model(const Golden *g, int threads, bool exact) {
+static inline zaya_model *golden_open(const Golden *g, zaya_model_params params) {
   char dir[512];
   zaya_error err = {0};
-  const zaya_model_params params = {.n_threads = threads, .exact = exact};
   snprintf(dir, sizeof dir, "%s/golden/%s/%s", ZAYA_TEST_DATA, g->set, g->bundle);
   zaya_model *m = zaya_model_open(dir, &params, &err);
   if (!m) fail_msg("%s: %s", dir, err.message);
   return m;
+}
+
+static inline zaya_model *golden_model(const Golden *g, int threads, bool exact) {
+  return golden_open(g, (zaya_model_params){.n_threads = threads, .exact = exact});
 }
 
 static inline StFile *golden_data(const Golden *g) {

@@ -84,8 +84,9 @@ typedef struct Bounds {
   double mean, median, agree; // at most, at most, at least
 } Bounds;
 
-static void check_drift(const Golden *g, bool outliers, Bounds allowed) {
-  zaya_model *exact = golden_model(g, 2, true), *production = golden_model(g, 2, false);
+static void check_drift(const Golden *g, bool outliers, bool kv_q8, Bounds allowed) {
+  zaya_model *exact = golden_open(g, (zaya_model_params){.n_threads = 2, .exact = !kv_q8});
+  zaya_model *production = golden_open(g, (zaya_model_params){.n_threads = 2, .kv_q8 = kv_q8});
   const size_t V = (size_t)zaya_model_get_info(exact).vocab_size;
   if (outliers) {
     add_outliers(exact);
@@ -103,8 +104,11 @@ static void check_drift(const Golden *g, bool outliers, Bounds allowed) {
   finish_drift(&d);
   const double agree = (double)d.agree / (double)d.rows;
   print_message("%s/%s%s: KL mean %.2e, median %.2e, 90 %% %.2e, max %.2e; top-1 equal in %.1f %%\n", g->set,
-                g->bundle, outliers ? " with outliers" : "", d.mean, d.median, d.kl[d.rows * 9 / 10],
-                d.kl[d.rows - 1], 100 * agree);
+                g->bundle,
+                kv_q8      ? " int8 KV"
+                : outliers ? " with outliers"
+                           : "",
+                d.mean, d.median, d.kl[d.rows * 9 / 10], d.kl[d.rows - 1], 100 * agree);
   assert_true(d.mean > 0); // the two paths are not one and the same
   assert_true(d.mean < allowed.mean && d.median < allowed.median && agree >= allowed.agree);
   zaya_model_close(exact);
@@ -114,17 +118,85 @@ static void check_drift(const Golden *g, bool outliers, Bounds allowed) {
 static void production_stays_near_exact(void **state) {
   (void)state;
   const Bounds bounds = {0.2, 1e-2, 0.8};
-  check_drift(&goldens[0], false, bounds);
-  check_drift(&goldens[3], false, bounds);
-  check_drift(&goldens[0], true, bounds);
-  check_drift(&goldens[3], true, bounds);
+  check_drift(&goldens[0], false, false, bounds);
+  check_drift(&goldens[3], false, false, bounds);
+  check_drift(&goldens[0], true, false, bounds);
+  check_drift(&goldens[3], true, false, bounds);
+}
+
+// What an int8 KV cache adds: against production with a float16 one.
+static void int8_kv_stays_near_float16(void **state) {
+  (void)state;
+  check_drift(&goldens[0], false, true, (Bounds){0.2, 1e-2, 0.8});
+  check_drift(&goldens[3], false, true, (Bounds){0.2, 1e-2, 0.8});
+  check_drift(&goldens[1], false, true, (Bounds){0.1, 1e-3, 0.9});
+  zaya_error err = {0};
+  char dir[512];
+  snprintf(dir, sizeof dir, "%s/golden/A/mxfp4", ZAYA_TEST_DATA);
+  assert_null(zaya_model_open(dir, &(zaya_model_params){.exact = true, .kv_q8 = true}, &err));
+  assert_non_null(strstr(err.message, "float32"));
+}
+
+// A session with an int8 cache is smaller, continues from its saved form with the same bits, and is no
+// session of a model with a float16 cache.
+static void int8_kv_is_kept_apart(void **state) {
+  (void)state;
+  zaya_model *q8 = golden_open(&goldens[0], (zaya_model_params){.n_threads = 2, .kv_q8 = true});
+  zaya_model *f16 = golden_model(&goldens[0], 2, false);
+  const size_t V = (size_t)zaya_model_get_info(q8).vocab_size;
+  zaya_error err = {0};
+  int32_t ids[TOKENS];
+  zaya_text saved = {0};
+  some_ids(ids, TOKENS, 3, V);
+  float *want = logits_of(q8, ids, TOKENS), *got = malloc(TOKENS * V * sizeof *got);
+  zaya_session *a = zaya_session_new(q8, TOKENS, &err), *b = zaya_session_new(q8, TOKENS, &err);
+  zaya_session *other = zaya_session_new(f16, TOKENS, &err);
+  assert_true(zaya_session_bytes(q8, 4096) < zaya_session_bytes(f16, 4096));
+  assert_true(zaya_session_feed(a, ids, 40, ZAYA_LOGITS_NONE, NULL, &err));
+  assert_true(zaya_session_save(a, &saved, &err));
+  assert_true(zaya_session_load(b, saved.data, saved.len, &err));
+  assert_true(zaya_session_feed(b, ids + 40, TOKENS - 40, ZAYA_LOGITS_ALL, got, &err));
+  assert_memory_equal(got, want + 40 * V, (TOKENS - 40) * V * sizeof *got);
+  assert_false(zaya_session_load(other, saved.data, saved.len, &err));
+  assert_non_null(strstr(err.message, "int8"));
+  zaya_text_free(&saved);
+  zaya_session_free(a);
+  zaya_session_free(b);
+  zaya_session_free(other);
+  free(want);
+  free(got);
+  zaya_model_close(q8);
+  zaya_model_close(f16);
+}
+
+// A session filled with noise holds what it says and goes on; a session in use is not filled.
+static void filled_sessions_go_on(void **state) {
+  (void)state;
+  for (int mode = 0; mode < 3; mode++) {
+    zaya_model *m =
+        golden_open(&goldens[0], (zaya_model_params){.n_threads = 1, .exact = mode == 0, .kv_q8 = mode == 2});
+    const size_t V = (size_t)zaya_model_get_info(m).vocab_size;
+    float *logits = malloc(V * sizeof *logits);
+    const int32_t id = 5;
+    zaya_error err = {0};
+    zaya_session *s = zaya_session_new(m, 601, &err);
+    assert_false(zaya_session_fill(s, 602, NULL));
+    assert_true(zaya_session_fill(s, 600, &err));
+    assert_int_equal(zaya_session_length(s), 600);
+    assert_true(zaya_session_feed(s, &id, 1, ZAYA_LOGITS_LAST, logits, &err));
+    for (size_t i = 0; i < V; i++) assert_true(isfinite(logits[i]));
+    assert_false(zaya_session_fill(s, 1, NULL));
+    free(logits);
+    zaya_session_free(s);
+    zaya_model_close(m);
+  }
 }
 
 // Bundles without codes run on float32 weights in both modes: only KV and the fused sums differ.
 static void plain_weights_stay_nearer(void **state) {
   (void)state;
-  check_drift(&goldens[1], false, (Bounds){1e-2, 1e-5, 0.98});
-  check_drift(&goldens[5], false, (Bounds){1e-2, 1e-5, 0.98});
+  check_drift(&goldens[1], false, false, (Bounds){1e-2, 1e-5, 0.98});
+  check_drift(&goldens[5], false, false, (Bounds){1e-2, 1e-5, 0.98});
 }
 
 // |y - exact y| <= sum over groups of (half a step of x) * sum |w|: the rounding of x and nothing else,
@@ -169,10 +241,10 @@ static void linear_error_is_the_rounding_of_x(void **state) {
 }
 
 // Steps of several sequences at once, of changing sizes, give each the bits it gets alone.
-static void check_companions(bool exact) {
-  zaya_model *m = golden_model(&goldens[3], 2, exact);
+static void check_companions(bool exact, bool q8) {
+  zaya_model *m = golden_open(&goldens[3], (zaya_model_params){.n_threads = 2, .exact = exact, .kv_q8 = q8});
   const size_t V = (size_t)m->weights.config->vocab;
-  const StateShape shape = state_shape(m->weights.config, exact ? KV_F32 : KV_F16);
+  const StateShape shape = state_shape(m->weights.config, m->forward.kv);
   int32_t ids[SEQUENCES][TOKENS];
   float *alone[SEQUENCES], *together[SEQUENCES];
   State *states[SEQUENCES];
@@ -253,18 +325,20 @@ static void the_profile_counts_what_ran(void **state) {
 
 static void companions_change_no_bit(void **state) {
   (void)state;
-  check_companions(true);
-  check_companions(false);
+  check_companions(true, false);
+  check_companions(false, false);
+  check_companions(false, true);
 }
 
 static void every_rung_gives_the_same_bits(void **state) {
   (void)state;
-  for (int mode = 0; mode < 2; mode++) {
+  for (int mode = 0; mode < 3; mode++) {
     float *want = NULL;
     size_t n = 0;
     for (size_t i = 0; kern_available(i); i++) {
       setenv("ZAYA_CPU", kern_available(i)->name, 1);
-      zaya_model *m = golden_model(&goldens[0], 2, mode == 0);
+      zaya_model *m = golden_open(
+          &goldens[0], (zaya_model_params){.n_threads = 2, .exact = mode == 0, .kv_q8 = mode == 2});
       assert_string_equal(zaya_model_get_info(m).kernels, kern_available(i)->name);
       int32_t ids[TOKENS];
       n = TOKENS * (size_t)m->weights.config->vocab * sizeof(float);
@@ -290,9 +364,15 @@ static void every_rung_gives_the_same_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(production_stays_near_exact),       cmocka_unit_test(plain_weights_stay_nearer),
-      cmocka_unit_test(linear_error_is_the_rounding_of_x), cmocka_unit_test(companions_change_no_bit),
-      cmocka_unit_test(every_rung_gives_the_same_bits),    cmocka_unit_test(feeds_together_equal_feeds_alone),
+      cmocka_unit_test(production_stays_near_exact),
+      cmocka_unit_test(plain_weights_stay_nearer),
+      cmocka_unit_test(linear_error_is_the_rounding_of_x),
+      cmocka_unit_test(companions_change_no_bit),
+      cmocka_unit_test(every_rung_gives_the_same_bits),
+      cmocka_unit_test(feeds_together_equal_feeds_alone),
+      cmocka_unit_test(int8_kv_stays_near_float16),
+      cmocka_unit_test(int8_kv_is_kept_apart),
+      cmocka_unit_test(filled_sessions_go_on),
       cmocka_unit_test(the_profile_counts_what_ran),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
