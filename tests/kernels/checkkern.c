@@ -281,6 +281,10 @@ static void check_attend(const Kern *k, bool q8) {
       a.v = codes + n * D;
       a.k_scale = floats(n, PLAIN);
       a.v_scale = floats(n, flavour);
+      for (size_t i = 0; i < n; i++) { // scales are never negative
+        ((float *)a.k_scale)[i] = fabsf(a.k_scale[i]);
+        ((float *)a.v_scale)[i] = fabsf(a.v_scale[i]);
+      }
     }
     float *out[2], *max[2], *sum[2];
     for (int i = 0; i < 2; i++) {
