@@ -73,7 +73,7 @@ function ask(above) {
   showChat();
   transcript.goToEnd();
   say('Asked.');
-  composer.field.focus({preventScroll: true});
+  composer.focus();
   answer.clock = setInterval(() => transcript.changed(answer), 500); // the seconds of thinking
   answer.run().then(() => answerOver(answer));
 }
@@ -154,7 +154,7 @@ function startChat() {
   if (location.hash) history.pushState(null, '', location.pathname + location.search);
   showChat();
   list.show();
-  composer.field.focus();
+  composer.focus();
 }
 
 async function renameChat(id, title) {
@@ -301,7 +301,7 @@ async function begin() {
   composer.place = kept ? id : '';
   showChat();
   list.show();
-  composer.field.focus();
+  composer.focus();
   hearServer();
 }
 

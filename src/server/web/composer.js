@@ -1,6 +1,9 @@
 // composer: the field in which one writes: grows with the text, Enter sends, a draft is kept for every conversation.
 import {byId} from './dom.js';
 
+// A keyboard that comes up when a field has the focus, and covers half of the page.
+const byTouch = () => matchMedia('(pointer: coarse) and (hover: none)').matches;
+
 const TALL = 5000; // characters after which the field is as high as it gets, without measuring
 
 export class Composer {
@@ -25,13 +28,19 @@ export class Composer {
     if (event.isComposing) return;
     const enter = event.key === 'Enter' && !event.shiftKey;
     // Where there is no Shift key at hand, Enter is for lines and the button sends.
-    if (enter && (event.ctrlKey || event.metaKey || !matchMedia('(pointer: coarse) and (hover: none)').matches)) {
+    if (enter && (event.ctrlKey || event.metaKey || !byTouch())) {
       event.preventDefault();
       this.send();
     } else if (event.key === 'ArrowUp' && !this.field.value) {
       event.preventDefault();
       this.act.editLast();
     }
+  }
+
+  // The page gives the field the focus; where that would bring a keyboard up, only a tap does.
+  focus() {
+    if (byTouch()) this.field.blur();
+    else this.field.focus({preventScroll: true});
   }
 
   send() {
@@ -70,6 +79,6 @@ export class Composer {
     this.running = running;
     byId('send').hidden = running;
     byId('stop').hidden = !running;
-    if (focused) (running ? byId('stop') : this.field).focus();
+    if (focused) running ? byId('stop').focus() : this.focus();
   }
 }

@@ -11,7 +11,7 @@ export function el(name, props = {}, ...children) {
     else if (key === 'value' || key === 'disabled' || key === 'hidden' || key === 'open') node[key] = value;
     else node.setAttribute(key, value === true ? '' : value);
   }
-  node.append(...children.flat().filter((c) => c !== null && c !== undefined));
+  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined));
   return node;
 }
 

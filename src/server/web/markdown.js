@@ -205,7 +205,7 @@ export function safeHref(href) {
 
 // A tree of inline nodes. Linear in the text but for pathological input, whose cost the limits below bound.
 export function parseInline(text) {
-  const scan = {text, i: 0, tokens: [], brackets: [], ticks: new Map(), bare: ''};
+  const scan = {text, i: 0, tokens: [], brackets: [], failed: new Set(), bare: ''};
   while (scan.i < text.length) {
     const rule = RULES[text[scan.i]];
     if (!rule || !rule(scan)) scan.bare += text[scan.i++];
@@ -242,21 +242,23 @@ function readEscape(scan) {
 }
 
 function readInlineMath(scan, close) {
-  const end = scan.text.indexOf(close, scan.i + 2);
-  if (end < 0 || end - scan.i > 2000) {
+  const near = scan.text.slice(scan.i + 2, scan.i + 2000);
+  const end = scan.failed.has(close) ? -1 : near.indexOf(close);
+  if (end < 0) {
+    if (!scan.text.includes(close, scan.i)) scan.failed.add(close);
     scan.bare += scan.text[scan.i + 1];
     scan.i += 2;
     return true;
   }
-  return put(scan, {t: 'math', text: scan.text.slice(scan.i + 2, end).trim()}, end + 2);
+  return put(scan, {t: 'math', text: near.slice(0, end).trim()}, scan.i + 2 + end + 2);
 }
 
-// A code span ends at the next run of as many ticks; a length whose search failed once is not searched again.
+// A code span ends at the next run of as many ticks. What was sought in vain once (`failed`) is not sought again.
 function readCode(scan) {
   const {text, i} = scan;
   let n = 1;
   while (text[i + n] === '`') n++;
-  for (let at = i + n; !scan.ticks.get(n);) {
+  for (let at = i + n; !scan.failed.has(n);) {
     const from = text.indexOf('`', at);
     if (from < 0) break;
     for (at = from; text[at] === '`';) at++;
@@ -265,7 +267,7 @@ function readCode(scan) {
     if (code.startsWith(' ') && code.endsWith(' ') && code.trim()) code = code.slice(1, -1);
     return put(scan, {t: 'code', text: code}, at);
   }
-  scan.ticks.set(n, true);
+  scan.failed.add(n);
   scan.bare += text.slice(i, i + n);
   scan.i += n;
   return true;
@@ -368,43 +370,42 @@ function readBare(scan) {
   return href ? put(scan, {t: 'link', href, c: [url]}, scan.i + url.length) : false;
 }
 
-// Pairs the runs in tokens (CommonMark's algorithm) and nests what is between.
+// Pairs the runs in tokens (CommonMark's algorithm) and nests what is between. The runs that may still open something
+// are a chain, the latest first, in which every run names the one `below` it.
 function emphasize(tokens) {
-  const runs = tokens.filter((t) => t.run);
-  const bottom = new Map(); // no opener for such a closer below this index
-  for (let c = 0; c < runs.length; c++) {
-    const closer = runs[c];
+  let top = null;
+  const searched = new Map(); // for each kind of closer, the place before which there is no opener for it
+  tokens.forEach((closer, place) => {
+    if (!closer.run) return;
+    closer.place = place;
+    closer.below = top;
     while (closer.closes && closer.n > 0) {
-      const key = closer.run + (closer.opens ? 1 : 0) + (closer.size % 3);
-      const o = openerOf(runs, c, bottom.get(key) ?? 0);
-      if (o < 0) {
-        bottom.set(key, c);
+      const kind = `${closer.run}${closer.opens}${closer.size % 3}`;
+      const opener = openerOf(closer, searched.get(kind) ?? 0);
+      if (!opener) {
+        searched.set(kind, place);
         break;
       }
-      const opener = runs[o];
       const n = closer.run === '~' || (opener.n >= 2 && closer.n >= 2) ? 2 : 1;
       const type = closer.run === '~' ? 'del' : n === 2 ? 'strong' : 'em';
       opener.starts.push(type);
       closer.ends.push(type);
       opener.n -= n;
       closer.n -= n;
-      runs.splice(o + 1, c - o - 1); // what lies between can no longer pair with the outside
-      c = o + 1;
-      for (const [k, v] of bottom) if (v > c) bottom.set(k, c);
+      closer.below = opener.n ? opener : opener.below; // what lies between can no longer pair with the outside
     }
-  }
+    top = closer.opens && closer.n ? closer : closer.below;
+  });
   return nest(tokens);
 }
 
-function openerOf(runs, c, bottom) {
-  const closer = runs[c];
-  for (let o = c - 1; o >= bottom; o--) {
-    const opener = runs[o];
-    if (opener.run !== closer.run || !opener.opens || opener.n === 0) continue;
+function openerOf(closer, since) {
+  for (let opener = closer.below; opener && opener.place >= since; opener = opener.below) {
+    if (opener.run !== closer.run) continue;
     const odd = (opener.closes || closer.opens) && (opener.size + closer.size) % 3 === 0 && (opener.size % 3 || closer.size % 3);
-    if (!odd || closer.run === '~') return o;
+    if (!odd || closer.run === '~') return opener;
   }
-  return -1;
+  return null;
 }
 
 function nest(tokens) {
@@ -498,20 +499,29 @@ function renderInline(nodes) {
   });
 }
 
-// Draws a text that grows: blocks that are complete are drawn once, only the last one is drawn again.
+// Which of the blocks of a growing text is the first that may still change: the last one; the one before it where the
+// last begins on the line that is being written ("-" may become the underline of a heading). -1 if there is none.
+export function firstOpen(text, blocks) {
+  const last = blocks.length - 1;
+  return last > 0 && text.indexOf('\n', blocks[last].at) < 0 ? last - 1 : last;
+}
+
+// Draws a text that grows: blocks that are complete are drawn once, only what may still change is drawn again.
 export class MarkdownView {
   constructor(box) {
     this.box = box;
     this.text = '';
-    this.settled = 0; // offset of the last block
-    this.tail = []; // its elements
+    this.settled = 0; // offset of the first block that may change
+    this.tail = []; // the elements from there on
     this.code = null; // the text node of an open code block
   }
   update(text) {
     if (text === this.text) return;
     if (!text.startsWith(this.text)) this.clear();
     this.text = text;
-    const blocks = parseBlocks(text.slice(this.settled));
+    const rest = text.slice(this.settled);
+    const blocks = parseBlocks(rest);
+    const open = firstOpen(rest, blocks);
     const last = blocks.at(-1);
     const goesOn = this.code && blocks.length === 1 && last.t === 'code' && last.lang === this.lang;
     if (goesOn && last.text.startsWith(this.code.data)) {
@@ -520,11 +530,11 @@ export class MarkdownView {
       for (const node of this.tail) node.remove();
       const nodes = renderBlocks(blocks);
       this.box.append(...nodes);
-      this.tail = nodes.slice(-1);
-      this.code = last?.t === 'code' ? this.tail[0].querySelector('code').firstChild : null;
+      this.tail = nodes.slice(Math.max(0, open));
+      this.code = last?.t === 'code' && this.tail.length === 1 ? this.tail[0].querySelector('code').firstChild : null;
       this.lang = last?.lang;
     }
-    if (last) this.settled += last.at;
+    if (last) this.settled += blocks[open].at;
   }
   clear() {
     this.box.replaceChildren();

@@ -171,7 +171,7 @@ function statsLine(stats) {
   const {promptTokens, cachedTokens, answerTokens, thinkTokens, firstMs, rate} = stats;
   const parts = [];
   if (answerTokens !== null) parts.push(`${count(answerTokens)} tokens${thinkTokens ? `, ${count(thinkTokens)} of them thoughts` : ''}`);
-  if (rate !== null) parts.push(`${rate < 100 ? rate.toFixed(1) : Math.round(rate)} tokens/s`);
+  if (rate !== null) parts.push(`${rate < 100 ? rate.toFixed(1) : count(Math.round(rate))} tokens/s`);
   if (promptTokens !== null) parts.push(`prompt ${count(promptTokens)}${cachedTokens ? `, ${count(cachedTokens)} cached` : ''}`);
   if (firstMs !== null) parts.push(`first after ${firstMs < 1000 ? `${Math.round(firstMs)} ms` : seconds(firstMs)}`);
   return parts.join(' · ');

@@ -8,6 +8,9 @@ const EMPTY = {system: '', model: '', thinking: 'auto', temperature: null, top_p
 // [lowest, highest, whole numbers only]
 const RANGES = {temperature: [0, 2, false], top_p: [0, 1, false], max_tokens: [1, 1e7, true], seed: [0, 2 ** 53 - 1, true]};
 
+// What an empty field means where the server does not tell its own value.
+const UNSET = {temperature: 'the model’s own', top_p: 'the model’s own', max_tokens: 'no limit but the context', seed: 'another one each time'};
+
 export const settings = loadSettings();
 
 function loadSettings() {
@@ -76,7 +79,7 @@ function fillSettings(server) {
     const field = byId(`set-${name}`);
     field.value = settings[name] ?? '';
     const normal = server.defaults[name];
-    field.placeholder = normal === undefined || normal === null ? 'as the server does' : String(normal);
+    field.placeholder = normal === undefined || normal === null ? UNSET[name] : String(normal);
     complain(name, '');
   }
   complain('tools', '');
