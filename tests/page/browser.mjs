@@ -24,6 +24,7 @@ export async function openPage(browser, url, options = {}) {
 }
 
 export function watch(page) {
+  page.setDefaultTimeout(20000);
   page.on('pageerror', (problem) => page.problems.push(`error: ${problem.message}`));
   page.on('console', (message) => {
     // Requests that fail on purpose are logged by the browser itself.

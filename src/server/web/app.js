@@ -130,9 +130,9 @@ function showChat() {
   list.current = chat.id;
   transcript.show(chat);
   composer.setRunning(running);
-  const title = shownPath(chat).length ? titleOf(chat) : '';
+  const title = titleOf(chat);
   byId('chat-title').textContent = title;
-  document.title = title ? `${title} · zaya` : 'zaya';
+  document.title = shownPath(chat).length ? `${title} · zaya` : 'zaya';
 }
 
 async function openChat(id) {

@@ -438,8 +438,8 @@ export function renderBlocks(blocks) {
 
 function renderBlock(block) {
   switch (block.t) {
-    // The page's own headings come first: an answer's begin at the third level.
-    case 'h': return el(`h${Math.min(6, block.level + 2)}`, {class: `h${block.level}`}, renderInline(block.c));
+    // The page's own headings come first: an answer's, which mostly begin at ##, begin at the third level.
+    case 'h': return el(`h${Math.min(6, Math.max(3, block.level + 1))}`, {class: `h${block.level}`}, renderInline(block.c));
     case 'code': return renderCode(block);
     case 'quote': return el('blockquote', {}, renderBlocks(block.b));
     case 'list': return renderList(block);
@@ -454,7 +454,7 @@ function renderCode(block) {
   const code = el('code', {}, block.text);
   const head = el('div', {class: 'code-head'}, el('span', {class: 'lang'}, block.lang || 'text'),
     copyButton('Copy the code', () => code.textContent));
-  const pre = el('pre', {tabindex: '0', 'aria-label': `Code, ${block.lang || 'text'}`, role: 'region'}, code);
+  const pre = el('pre', {tabindex: '0', 'aria-label': `Code, ${block.lang || 'text'}`, role: 'group'}, code);
   return el('div', {class: 'code'}, head, pre);
 }
 
@@ -482,7 +482,7 @@ function renderTable(block) {
   const row = (cells, tag) => el('tr', {}, cells.map((c, k) =>
     el(tag, {class: block.align[k], scope: tag === 'th' ? 'col' : null}, renderInline(c))));
   const [head, ...rest] = block.rows;
-  return el('div', {class: 'table', role: 'region', 'aria-label': 'Table', tabindex: '0'},
+  return el('div', {class: 'table', role: 'group', 'aria-label': 'Table', tabindex: '0'},
     el('table', {}, el('thead', {}, row(head, 'th')), el('tbody', {}, rest.map((cells) => row(cells, 'td')))));
 }
 

@@ -9,7 +9,7 @@ const LONG = 3000; // characters of a user's message that are shown at first
 
 function frame(node, who, kind, ...inside) {
   return el('article', {class: `turn ${kind}`, 'data-node': node.id, 'aria-label': who},
-    el('div', {class: 'who', 'aria-hidden': 'true'}, who), el('div', {class: 'said'}, ...inside));
+    el('h2', {class: 'who'}, who), el('div', {class: 'said'}, ...inside));
 }
 
 // "‹ 2 / 3 ›" where a message has several versions.
@@ -82,7 +82,7 @@ export class ResultsView {
   show() {
     const {node, chat, act} = this;
     this.said.replaceChildren(
-      ...node.results.map((r) => el('section', {class: 'result', 'aria-label': `Result of ${r.name}`},
+      ...node.results.map((r) => el('section', {class: 'result', role: 'group', 'aria-label': `Result of ${r.name}`},
         el('header', {}, `Result of ${r.name}`), el('pre', {tabindex: '0'}, r.content || '(empty)'))),
       el('div', {class: 'deeds'}, versionRow(chat, node, act) ?? '',
         iconButton('pencil', 'Change the result and ask again', () => this.edit(), {'data-deed': 'edit'})));

@@ -15,9 +15,9 @@ export class CallCard {
     this.call = call;
     this.name = el('span', {class: 'call-name'});
     this.code = el('code');
-    this.box = el('section', {class: 'call', 'aria-label': 'Tool call'},
+    this.box = el('section', {class: 'call', role: 'group', 'aria-label': 'Tool call'},
       el('header', {}, icon('tool'), this.name, copyButton('Copy the arguments', () => this.code.textContent)),
-      el('pre', {tabindex: '0', role: 'region', 'aria-label': 'Arguments'}, this.code));
+      el('pre', {tabindex: '0', role: 'group', 'aria-label': 'Arguments'}, this.code));
     this.update(false);
   }
   update(done) {
