@@ -8,6 +8,8 @@ packages=(gcc libc6-dev cmake ninja-build pkg-config libjansson-dev libssl-dev l
           libedit-dev)
 if [ "$what" = test ]; then
   packages+=(libcmocka-dev python3 python3-jinja2)
+  # The chat page's tests drive Chromium from node.
+  if command -v node >/dev/null; then packages+=(chromium); fi
 fi
 
 missing=()

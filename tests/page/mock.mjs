@@ -73,7 +73,7 @@ export class Refusal extends Error {
 export async function startMock(pageFile, port = 0) {
   const page = readFileSync(pageFile, 'utf8');
   const mock = {requests: [], key: null, reply: null, aborted: 0, model: 'zaya-nano', policy: policyOf(page),
-    props: {model: 'zaya-nano', context: 4096, defaults: {temperature: 0.2, top_p: 0.95}}};
+    props: {model: 'zaya-nano', context_length: 4096, sampling: {temperature: 0.2, top_p: 0.95}}};
   const json = (response, status, value, headers = {}) => {
     response.writeHead(status, {'Content-Type': 'application/json', ...headers});
     response.end(JSON.stringify(value));

@@ -13,7 +13,7 @@ const SAVE_EVERY = 2000; // milliseconds, while an answer runs
 
 const store = new Store();
 const answers = new Map(); // running answers, by the id of their conversation
-const server = {name: '', context: 0, models: [], defaults: {}, up: true};
+const server = {name: '', context: 0, parameters: 0, models: [], defaults: {}, up: true};
 let chat = newChat();
 
 const act = {
@@ -223,8 +223,9 @@ function learn(models, props) {
   const usual = props.default_generation_settings ?? {};
   server.models = (models?.data ?? []).map((m) => m?.id).filter((id) => typeof id === 'string');
   server.name = [props.model, props.model_alias, server.models[0]].find((v) => typeof v === 'string' && v) ?? '';
-  server.context = [props.context, props.n_ctx, usual.n_ctx].find((n) => Number.isInteger(n) && n > 0) ?? 0;
-  server.defaults = {...usual.params, ...usual, ...props.defaults};
+  server.context = [props.context_length, props.n_ctx, usual.n_ctx].find((n) => Number.isInteger(n) && n > 0) ?? 0;
+  server.parameters = Number(props.model_info?.parameters) || 0;
+  server.defaults = {...usual.params, ...props.sampling};
   byId('served').textContent = server.name;
   if (!shownPath(chat).length) transcript.show(chat);
 }

@@ -242,10 +242,10 @@ function readEscape(scan) {
 }
 
 function readInlineMath(scan, close) {
-  const near = scan.text.slice(scan.i + 2, scan.i + 2000);
-  const end = scan.failed.has(close) ? -1 : near.indexOf(close);
+  if (!scan.failed.has(close) && !scan.text.includes(close, scan.i)) scan.failed.add(close);
+  const near = scan.failed.has(close) ? '' : scan.text.slice(scan.i + 2, scan.i + 2000);
+  const end = near.indexOf(close);
   if (end < 0) {
-    if (!scan.text.includes(close, scan.i)) scan.failed.add(close);
     scan.bare += scan.text[scan.i + 1];
     scan.i += 2;
     return true;

@@ -103,13 +103,13 @@ export class Transcript {
 // What an empty conversation shows: whom one talks to, and a few beginnings.
 export function emptyView(server, begin) {
   const name = server.name || 'the model';
-  const nano = /nano/i.test(name);
+  const nano = server.parameters ? server.parameters < 5e7 : /nano/i.test(name);
   const facts = [];
   if (server.context) facts.push(`It reads up to ${server.context.toLocaleString('en')} tokens.`);
   facts.push('What you write goes to this server and nowhere else; conversations stay in this browser.');
   return el('section', {class: 'empty', 'aria-label': 'A new conversation'},
     el('h2', {}, 'Talk to ', el('span', {class: 'model'}, name)),
-    el('p', {}, nano ? 'A very small model: sums, capitals, spelling, short programs. Beyond those it makes things up. ' : '', facts.join(' ')),
+    el('p', {}, nano ? `A very small model${server.parameters ? ` of ${(server.parameters / 1e6).toFixed(1)} million parameters` : ''}: sums, capitals, spelling, short programs. Beyond those it makes things up. ` : '', facts.join(' ')),
     el('ul', {}, (nano ? NANO : ANY).map(([text, about]) =>
       el('li', {}, el('button', {type: 'button', class: 'beginning', onclick: () => begin(text)}, el('span', {}, text), el('small', {}, about))))));
 }
