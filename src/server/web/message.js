@@ -142,7 +142,7 @@ export class AnswerView {
     if (this.last && node.calls.length && node.state === 'done') parts.push(resultForm(node.calls, (results) => act.giveResults(node, results)));
     parts.push(el('div', {class: 'deeds'}, versionRow(chat, node, act) ?? '',
       node.content ? copyButton('Copy the answer', () => node.content) : '',
-      iconButton('again', 'Ask again for another answer', () => act.regenerate(node), {'data-deed': 'again'}),
+      node.state === 'failed' ? '' : iconButton('again', 'Ask again for another answer', () => act.regenerate(node), {'data-deed': 'again'}),
       el('span', {class: 'stats'}, statsLine(node.stats))));
     this.end.replaceChildren(...parts);
   }
@@ -164,7 +164,7 @@ function endNote(node) {
 }
 
 const count = (n) => n.toLocaleString('en');
-const seconds = (ms) => (ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
+const brief = (ms) => (ms < 950 ? `${Math.max(1, Math.round(ms))} ms` : ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 1000)} s`);
 
 function statsLine(stats) {
   if (!stats) return '';
@@ -173,7 +173,7 @@ function statsLine(stats) {
   if (answerTokens !== null) parts.push(`${count(answerTokens)} tokens${thinkTokens ? `, ${count(thinkTokens)} of them thoughts` : ''}`);
   if (rate !== null) parts.push(`${rate < 100 ? rate.toFixed(1) : count(Math.round(rate))} tokens/s`);
   if (promptTokens !== null) parts.push(`prompt ${count(promptTokens)}${cachedTokens ? `, ${count(cachedTokens)} cached` : ''}`);
-  if (firstMs !== null) parts.push(`first after ${firstMs < 1000 ? `${Math.round(firstMs)} ms` : seconds(firstMs)}`);
+  if (firstMs !== null) parts.push(`first after ${brief(firstMs)}`);
   return parts.join(' · ');
 }
 
@@ -194,7 +194,7 @@ class ThinkingView {
     const live = Boolean(answer?.thinking);
     const took = answer ? answer.thinkMs() : node.thinkMs;
     this.box.classList.toggle('live', live);
-    const label = live ? `Thinking, ${Math.floor(took / 1000)} s` : took ? `Thought for ${seconds(took)}` : 'Thoughts';
+    const label = live ? `Thinking, ${Math.floor(took / 1000)} s` : took ? `Thought for ${brief(took)}` : 'Thoughts';
     if (this.label.textContent !== label) this.label.textContent = label;
     this.peek.textContent = live ? this.thoughts.slice(-160).trimEnd().split('\n').at(-1) : '';
     this.fill();
