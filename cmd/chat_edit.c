@@ -254,10 +254,11 @@ static void bind_keys(EditLine *el) {
       {"\\eOH", "ed-move-to-beg"},  {"\\eOF", "ed-move-to-end"},       {"\\e[1;5D", "ed-prev-word"},
       {"\\e[1;5C", "em-next-word"}, {"\\e[1;3D", "ed-prev-word"},      {"\\e[1;3C", "em-next-word"},
   };
-  el_set(el, EL_ADDFN, "chat-draw", "show what was changed", key_draw);
-  el_set(el, EL_ADDFN, "chat-paste", "insert pasted text", key_paste);
-  el_set(el, EL_ADDFN, "chat-newline", "insert a new line", key_newline);
-  el_set(el, EL_ADDFN, "chat-complete", "complete a word", key_complete);
+  // The wide call keeps the texts as they are; the narrow one leaks copies of them.
+  el_wset(el, EL_ADDFN, L"chat-draw", L"show what was changed", key_draw);
+  el_wset(el, EL_ADDFN, L"chat-paste", L"insert pasted text", key_paste);
+  el_wset(el, EL_ADDFN, L"chat-newline", L"insert a new line", key_newline);
+  el_wset(el, EL_ADDFN, L"chat-complete", L"complete a word", key_complete);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) el_set(el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
 

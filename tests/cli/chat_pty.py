@@ -10,7 +10,7 @@ PROMPT = b">\x1b[0m "
 class Terminal:
     def __init__(self, *args, **more):
         env = {"HOME": home, "TERM": "xterm-256color", "PATH": os.environ["PATH"], **more}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "ZAYA_CPU"):
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "ZAYA_CPU"):
             if name in os.environ:
                 env[name] = os.environ[name]
         self.seen = b""
@@ -116,8 +116,9 @@ def conversation():
     t.type("o\t")
     got = t.until(PROMPT + b"/thinking o")
     check(b"on" in got and b"off" in got, got)
-    t.type("\x15/file " + scratch + "/retr\t")
-    t.until("y ")
+    open(os.path.join(scratch, "to-complete.txt"), "w").close()
+    t.type("\x15/file " + scratch + "/to-co\t")
+    t.until("mplete.txt ")
     t.type("\x15")
     # edit: the last message stands in the line; Ctrl-C leaves it as it was
     t.type("/edit\r")
