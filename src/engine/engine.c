@@ -20,7 +20,7 @@ static void append(EngineJob **list, EngineJob *jobs) {
 // Waits for something to do and takes over what came in. False when the engine is to end.
 static bool take_work(Engine *e) {
   pthread_mutex_lock(&e->mu);
-  while (!e->stop && !e->incoming && !e->jobs) {
+  while (!e->stop && !e->incoming && !e->jobs && !e->incoming_prepared && !e->prepared) {
     e->working = false;
     pthread_cond_broadcast(&e->quiet);
     pthread_cond_wait(&e->wake, &e->mu);
@@ -29,9 +29,24 @@ static bool take_work(Engine *e) {
   append(&e->jobs, e->incoming);
   e->incoming = NULL;
   e->incoming_end = &e->incoming;
+  Prepared **end = &e->prepared;
+  while (*end) end = &(*end)->next;
+  *end = e->incoming_prepared;
+  e->incoming_prepared = NULL;
+  e->prepared_end = &e->incoming_prepared;
   const bool go_on = !e->stop;
   pthread_mutex_unlock(&e->mu);
   return go_on;
+}
+
+static void count_cache(Engine *e, double seconds) {
+  const PrefixStats s = e->prefix ? prefix_stats(e->prefix) : (PrefixStats){0};
+  pthread_mutex_lock(&e->mu);
+  e->stats.busy_seconds += seconds;
+  e->stats.cache_bytes = s.bytes;
+  e->stats.cache_entries = s.entries;
+  e->stats.cache_evicted = s.evicted;
+  pthread_mutex_unlock(&e->mu);
 }
 
 static void *engine_main(void *arg) {
@@ -42,9 +57,7 @@ static void *engine_main(void *arg) {
     run_admit(e);
     run_draw(e);
     run_step(e);
-    pthread_mutex_lock(&e->mu);
-    e->stats.busy_seconds += clock_now() - start;
-    pthread_mutex_unlock(&e->mu);
+    count_cache(e, clock_now() - start);
   }
   for (EngineJob *j = e->jobs; j; j = j->next) atomic_store(&j->cancel, true);
   run_cancelled(e);
@@ -72,17 +85,22 @@ static bool allocate(Engine *e, zaya_error *err) {
   e->spans = calloc(P, sizeof *e->spans);
   e->left = calloc(2 * P, sizeof *e->left);
   e->logits = malloc(P * V * sizeof *e->logits);
-  if (!e->known || !e->places || !e->in_step || !e->readers || !e->spans || !e->left || !e->logits)
+  e->marks = malloc(ENGINE_MARKS * sizeof *e->marks);
+  if (!e->marks || !e->known || !e->places || !e->in_step || !e->readers || !e->spans || !e->left ||
+      !e->logits)
     return err_memory(err, P * V * sizeof *e->logits, "an engine");
   e->rows = e->left + P;
   gen_known(e->p.tok, V, e->known);
-  return true;
+  return e->p.cache_bytes == 0 || (e->prefix = prefix_new(&e->shape, e->p.cache_bytes, err)) != NULL;
 }
 
 static void release(Engine *e) {
   pthread_mutex_destroy(&e->mu);
   pthread_cond_destroy(&e->wake);
   pthread_cond_destroy(&e->quiet);
+  prepared_free(e->prepared);
+  prefix_free(e->prefix);
+  free(e->marks);
   free(e->known);
   free(e->places);
   free(e->in_step);
@@ -114,6 +132,7 @@ Engine *engine_new(const EngineParams *params, zaya_error *err) {
   e->chunk = params->chunk ? params->chunk : DEFAULT_CHUNK;
   e->shape = state_shape(params->forward->w->config, params->forward->kv);
   e->incoming_end = &e->incoming;
+  e->prepared_end = &e->incoming_prepared;
   pthread_mutex_init(&e->mu, NULL);
   pthread_cond_init(&e->wake, NULL);
   pthread_cond_init(&e->quiet, NULL);
@@ -199,12 +218,11 @@ static EngineJob *make_job(Engine *e, const EngineRequest *r, zaya_error *err) {
   const size_t room = e->p.ctx - r->n;
   job->cap = r->n + (r->p.max_tokens && r->p.max_tokens < room ? r->p.max_tokens : room);
   job->kv_need = state_bytes(&e->shape, job->cap);
-  for (size_t i = 0; i < r->n_choices; i++)
-    if (!make_choice(e, job, i, err)) {
-      run_free_job(job);
-      return NULL;
-    }
-  return job;
+  bool ok = read_init(e, &job->reading, r->ids, r->n, r->marks, r->n_marks, !r->no_cache, err);
+  for (size_t i = 0; ok && i < r->n_choices; i++) ok = make_choice(e, job, i, err);
+  if (ok) return job;
+  run_free_job(job);
+  return NULL;
 }
 
 // With `mu` held.
@@ -217,7 +235,7 @@ static EngineRefusal enqueue(Engine *e, EngineJob *job, zaya_error *err) {
     return ENGINE_QUEUE_FULL;
   }
   e->n_live += n;
-  e->stats.requests++;
+  job->number = e->stats.requests++;
   e->stats.waiting += n;
   *e->incoming_end = job;
   e->incoming_end = &job->next;
@@ -260,9 +278,39 @@ void engine_cancel(Engine *e, EngineJob *job) {
   pthread_mutex_unlock(&e->mu);
 }
 
+// --- preparing -----------------------------------------------------------------------------------
+
+static bool is_prompt(const Engine *e, const int32_t *ids, size_t n, const size_t *marks, size_t n_marks) {
+  for (size_t i = 0; i < n; i++)
+    if (ids[i] < 0 || (size_t)ids[i] >= e->n_vocab) return false;
+  for (size_t i = 0; i < n_marks; i++)
+    if (marks[i] > n) return false;
+  return n > 0 && n <= e->p.ctx && state_bytes(&e->shape, n) <= e->p.cache_bytes;
+}
+
 bool engine_prepare(Engine *e, const int32_t *ids, size_t n, const size_t *marks, size_t n_marks,
                     zaya_error *err) {
-  (void)e, (void)ids, (void)n, (void)marks, (void)n_marks, (void)err;
+  if (!e->prefix || !is_prompt(e, ids, n, marks, n_marks)) return true;
+  Prepared *p = calloc(1, sizeof *p);
+  if (p) p->ids = malloc(n * sizeof *ids);
+  if (!p || !p->ids) {
+    prepared_free(p);
+    return err_memory(err, n * sizeof *ids, "a prompt");
+  }
+  memcpy(p->ids, ids, n * sizeof *ids);
+  if (!read_init(e, &p->reading, p->ids, n, marks, n_marks, true, err)) {
+    prepared_free(p);
+    return false;
+  }
+  pthread_mutex_lock(&e->mu);
+  if (e->draining) {
+    prepared_free(p);
+  } else {
+    *e->prepared_end = p;
+    e->prepared_end = &p->next;
+    pthread_cond_signal(&e->wake);
+  }
+  pthread_mutex_unlock(&e->mu);
   return true;
 }
 
@@ -294,7 +342,7 @@ bool engine_drain(Engine *e, double seconds) {
 
 void engine_settle(Engine *e) {
   pthread_mutex_lock(&e->mu);
-  while (e->working || e->incoming) pthread_cond_wait(&e->quiet, &e->mu);
+  while (e->working || e->incoming || e->incoming_prepared) pthread_cond_wait(&e->quiet, &e->mu);
   pthread_mutex_unlock(&e->mu);
 }
 

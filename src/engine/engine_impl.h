@@ -3,8 +3,29 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "engine/prefix.h"
 
 #include <stdatomic.h>
+
+// A prompt on its way into a state.
+typedef struct Reading {
+  const int32_t *ids; // [n]
+  size_t n;
+  size_t *stops, n_stops; // where checkpoints are wanted, ascending; none where nothing is to be kept
+  bool cache;             // looks in the cache, and leaves its checkpoints there
+  size_t at, cached;      // tokens in the state; of these, those that did not have to be read
+  uint64_t seen;          // version of the cache when it was last looked at
+  State *state;           // the owner is choice 0, or the Prepared
+} Reading;
+
+// A prompt that may come, read while nothing else is to be done.
+typedef struct Prepared Prepared;
+struct Prepared {
+  Reading reading;
+  int32_t *ids;
+  bool unsaved; // was read on behind its last checkpoint
+  Prepared *next;
+};
 
 typedef enum ChoicePhase {
   CHOICE_WAITING, // in the queue
@@ -25,6 +46,7 @@ typedef struct Choice {
   int32_t next;     // FEED: the token; DRAW: what was chosen
   bool chosen;      // whether the choice succeeded
   zaya_error error; // if not
+  bool told;        // that it has started
   double begun, read;
 } Choice;
 
@@ -32,9 +54,9 @@ struct EngineJob {
   Engine *engine;
   EngineRequest r;
   atomic_bool cancel;
+  uint64_t number;         // in order of arrival
   size_t n_begun, n_ended; // choices
-  size_t at;               // prompt tokens read, by choice 0
-  size_t cached;           // of these, those that were there already
+  Reading reading;         // by choice 0
   bool is_read;            // the whole prompt
   State *prompt;           // and behind it, for choices that have not begun
   float *logits;           // [V]
@@ -43,6 +65,8 @@ struct EngineJob {
   EngineJob *next;
   Choice choices[];
 };
+
+enum { ENGINE_MARKS = FORWARD_MAX_TOKENS }; // at most one behind every token of a step
 
 struct Engine {
   EngineParams p;
@@ -56,18 +80,23 @@ struct Engine {
   pthread_cond_t wake;  // there is something to do
   pthread_cond_t quiet; // there is nothing to do any more
   EngineJob *incoming, **incoming_end;
+  Prepared *incoming_prepared, **prepared_end;
   size_t n_live; // choices that wait or run
   bool working, draining, stop;
   EngineStats stats;
 
   // The engine's thread alone.
-  EngineJob *jobs;  // in order of arrival
-  Choice **places;  // [parallel]
-  float *logits;    // [parallel, V]
-  Span *spans;      // [parallel]
-  Choice **in_step; // [parallel] whose spans they are
+  EngineJob *jobs;    // in order of arrival
+  Prepared *prepared; // the same
+  Prefix *prefix;     // NULL: no cache
+  Choice **places;    // [parallel]
+  float *logits;      // [parallel, V]
+  Span *spans;        // [parallel]
+  Choice **in_step;   // [parallel] whose spans they are
   size_t *left, *rows;
   Choice **readers; // [parallel]
+  SpanMark *marks;  // [ENGINE_MARKS] of the step
+  size_t n_marks;
   zaya_logprob *top;
   size_t top_cap;
   size_t first_reader; // whose turn it is
@@ -81,3 +110,25 @@ void run_admit(Engine *e);                                     // gives free pla
 void run_draw(Engine *e);                                      // draws wherever there are logits
 void run_step(Engine *e);                                      // one step of the model
 void run_free_job(EngineJob *job);
+
+// --- engine_read.c -------------------------------------------------------------------------------
+// Starts on a prompt, with marks where checkpoints are wanted; they may be many.
+bool read_init(const Engine *e, Reading *r, const int32_t *ids, size_t n, const size_t *marks, size_t n_marks,
+               bool cache, zaya_error *err);
+void read_free(Reading *r);
+// Moves on as far as the cache goes.
+void read_advance(Engine *e, Reading *r);
+// Whether another reader will soon reach a checkpoint that this one can use.
+bool read_should_wait(const Engine *e, const Reading *r, size_t order, const Reading *other,
+                      size_t other_order);
+// A span of the next `rows` tokens, with its marks; false: memory is short.
+bool read_span(Engine *e, Reading *r, size_t rows, Span *span, zaya_error *err);
+// Asks for a checkpoint behind the one token of a span that a page ends with.
+void read_mark_feed(Engine *e, Span *span);
+// Room for a span's tokens; gives the cache up for it.
+bool read_reserve(Engine *e, State *s, size_t n, zaya_error *err);
+// What the marks of a step's span received goes into the cache, or away.
+void read_keep(Engine *e, const Span *span, bool ok);
+void prepared_free(Prepared *list);
+void prepared_pause(Engine *e); // a request comes first: nothing that was read is lost
+void prepared_step(Engine *e);

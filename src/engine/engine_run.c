@@ -29,6 +29,7 @@ void run_free_job(EngineJob *job) {
   if (!job) return;
   for (size_t i = 0; i < job->r.n_choices; i++) gen_free(job->choices[i].gen);
   state_free(job->prompt);
+  read_free(&job->reading);
   free(job->logits);
   free(job);
 }
@@ -44,7 +45,7 @@ static void unlink_job(Engine *e, EngineJob *job) {
 static void end_choice(Engine *e, Choice *c, const zaya_error *failure) {
   EngineJob *job = c->job;
   const bool waited = c->phase == CHOICE_WAITING;
-  zaya_generate_result result = {.prompt_tokens = job->r.n, .cached_tokens = job->cached};
+  zaya_generate_result result = {.prompt_tokens = job->r.n, .cached_tokens = job->reading.cached};
   gen_result(c->gen, &result);
   if (!waited) {
     const double now = clock_now(), read = c->read > 0 ? c->read : now;
@@ -55,6 +56,7 @@ static void end_choice(Engine *e, Choice *c, const zaya_error *failure) {
   } else {
     job->n_begun++;
   }
+  if (c->state && job->reading.cache && !failure && c->state->len) prefix_keep_state(e->prefix, c->state);
   state_free(c->state);
   c->state = NULL;
   gen_free(c->gen);
@@ -113,6 +115,7 @@ static bool begin_state(Engine *e, Choice *c, zaya_error *err) {
   EngineJob *job = c->job;
   if (!job->is_read) {
     c->state = state_new(&e->shape, e->p.forward->w->fingerprint, job->cap, err);
+    job->reading.state = c->state;
   } else if (job->n_begun == job->r.n_choices) { // the last one takes it over
     c->state = job->prompt;
     job->prompt = NULL;
@@ -120,6 +123,12 @@ static bool begin_state(Engine *e, Choice *c, zaya_error *err) {
     c->state = state_clone(job->prompt, err);
   }
   return c->state != NULL;
+}
+
+static void tell_started(Choice *c) {
+  const EngineJob *job = c->job;
+  c->told = true;
+  emit(c, (EngineEvent){.kind = ENGINE_STARTED, .cached = job->reading.cached, .total = job->r.n});
 }
 
 static void begin_choice(Engine *e, Choice *c, size_t place) {
@@ -140,11 +149,10 @@ static void begin_choice(Engine *e, Choice *c, size_t place) {
     fail_choice(e, c, &err);
     return;
   }
-  if (job->is_read) {
-    memcpy(c->logits, job->logits, e->n_vocab * sizeof *c->logits);
-    c->read = c->begun;
-  }
-  emit(c, (EngineEvent){.kind = ENGINE_STARTED, .cached = job->cached, .total = job->r.n});
+  if (!job->is_read) return; // what the cache saves is known when the first tokens are read
+  memcpy(c->logits, job->logits, e->n_vocab * sizeof *c->logits);
+  c->read = c->begun;
+  tell_started(c);
 }
 
 // The first choice in order of arrival that can begin: the others of a job wait for its prompt to be read.
@@ -156,6 +164,7 @@ static Choice *next_choice(const Engine *e) {
 }
 
 void run_admit(Engine *e) {
+  if (e->jobs) prepared_pause(e);
   for (size_t place = 0; place < e->p.parallel; place++) {
     if (e->places[place]) continue;
     Choice *c = next_choice(e);
@@ -226,32 +235,71 @@ void run_draw(Engine *e) {
 
 // --- a step --------------------------------------------------------------------------------------
 
-static void add_span(Engine *e, size_t *n, Choice *c, const int32_t *ids, size_t rows, bool logits) {
-  e->spans[*n] =
-      (Span){.state = c->state, .ids = ids, .n = rows, .logits = c->logits, .n_logits = logits ? 1 : 0};
-  e->in_step[(*n)++] = c;
-}
-
-// Every drawn token, and prompt tokens: a full step's worth while nobody generates, else no more than
-// `chunk`.
-static size_t plan_step(Engine *e, size_t *n_feeding) {
-  size_t n = 0, n_readers = 0;
+// Every token that was drawn.
+static size_t add_feeds(Engine *e) {
+  size_t n = 0;
   for (size_t i = 0; i < e->p.parallel; i++) {
     Choice *c = e->places[i];
-    if (c && c->phase == CHOICE_FEED) add_span(e, &n, c, &c->next, 1, true);
-    if (c && c->phase == CHOICE_READING) {
-      e->left[n_readers] = c->job->r.n - c->job->at;
-      e->readers[n_readers++] = c;
+    zaya_error err = {0};
+    if (!c || c->phase != CHOICE_FEED) continue;
+    if (!read_reserve(e, c->state, 1, &err)) {
+      fail_choice(e, c, &err);
+      continue;
     }
+    e->spans[n] = (Span){.state = c->state, .ids = &c->next, .n = 1, .logits = c->logits, .n_logits = 1};
+    if (c->job->reading.cache) read_mark_feed(e, &e->spans[n]);
+    e->in_step[n++] = c;
   }
-  *n_feeding = n;
+  return n;
+}
+
+// Who reads, and how much each has left for this step: nothing while it waits for another's checkpoint.
+static size_t find_readers(Engine *e) {
+  size_t n = 0;
+  for (size_t i = 0; i < e->p.parallel; i++) {
+    Choice *c = e->places[i];
+    if (!c || c->phase != CHOICE_READING) continue;
+    read_advance(e, &c->job->reading);
+    e->readers[n++] = c;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const Reading *r = &e->readers[i]->job->reading;
+    e->left[i] = r->n - r->at;
+    for (size_t k = 0; k < n; k++)
+      if (k != i && read_should_wait(e, r, e->readers[i]->job->number, &e->readers[k]->job->reading,
+                                     e->readers[k]->job->number))
+        e->left[i] = 0;
+  }
+  return n;
+}
+
+static void count_start(Engine *e, const Reading *r) {
+  pthread_mutex_lock(&e->mu);
+  if (r->cache) *(r->cached ? &e->stats.cache_hits : &e->stats.cache_misses) += 1;
+  pthread_mutex_unlock(&e->mu);
+}
+
+// Prompt tokens: a full step's worth while nobody generates, else no more than `chunk`.
+static size_t add_prompts(Engine *e, size_t n) {
+  const size_t n_readers = find_readers(e);
   size_t room = FORWARD_MAX_TOKENS - n;
   if (n && e->chunk < room) room = e->chunk;
   plan_rows(e->left, n_readers, room, n_readers ? e->first_reader++ % n_readers : 0, e->rows);
   for (size_t i = 0; i < n_readers; i++) {
-    EngineJob *job = e->readers[i]->job;
-    if (e->rows[i])
-      add_span(e, &n, e->readers[i], job->r.ids + job->at, e->rows[i], e->rows[i] == e->left[i]);
+    Choice *c = e->readers[i];
+    Reading *r = &c->job->reading;
+    zaya_error err = {0};
+    if (!e->rows[i]) continue;
+    if (!read_span(e, r, e->rows[i], &e->spans[n], &err)) {
+      fail_choice(e, c, &err);
+      continue;
+    }
+    e->spans[n].logits = c->logits;
+    e->spans[n].n_logits = r->at + e->rows[i] == r->n;
+    e->in_step[n++] = c;
+    if (c->told) continue;
+    count_start(e, r);
+    tell_started(c);
   }
   return n;
 }
@@ -275,44 +323,61 @@ static bool keep_prompt(Engine *e, Choice *c, zaya_error *err) {
 static void after_reading(Engine *e, Choice *c, size_t rows) {
   EngineJob *job = c->job;
   zaya_error err = {0};
-  job->at += rows;
-  if (job->at == job->r.n && !keep_prompt(e, c, &err))
+  Reading *r = &job->reading;
+  r->at += rows;
+  if (r->at == r->n && !keep_prompt(e, c, &err))
     fail_choice(e, c, &err);
   else
-    emit(c, (EngineEvent){.kind = ENGINE_READING, .done = job->at, .total = job->r.n, .cached = job->cached});
+    emit(c, (EngineEvent){.kind = ENGINE_READING, .done = r->at, .total = r->n, .cached = r->cached});
 }
 
-static void count_step(Engine *e, size_t n, size_t n_feeding) {
+static uint64_t kv_bytes(const Engine *e) {
+  uint64_t tokens = 0;
+  for (size_t i = 0; i < e->p.parallel; i++)
+    if (e->places[i] && e->places[i]->state) tokens += e->places[i]->state->len;
+  return tokens * state_kv_bytes(&e->shape) * 2 * (uint64_t)e->shape.n_attn;
+}
+
+static void count_step(Engine *e, size_t n, size_t n_feeds) {
   size_t rows = 0, read = 0;
   for (size_t i = 0; i < n; i++) {
     rows += e->spans[i].n;
-    if (i >= n_feeding) read += e->spans[i].n;
+    if (i >= n_feeds) read += e->spans[i].n;
   }
+  const uint64_t kv = kv_bytes(e);
   pthread_mutex_lock(&e->mu);
   e->stats.steps++;
   e->stats.step_rows += rows;
   e->stats.read_tokens += read;
   e->stats.prompt_tokens += read;
-  e->stats.batch[n_feeding < 16 ? n_feeding : 16]++;
+  e->stats.kv_bytes = kv;
+  e->stats.batch[n_feeds < 16 ? n_feeds : 16]++;
   pthread_mutex_unlock(&e->mu);
 }
 
-void run_step(Engine *e) {
-  size_t n_feeding;
-  const size_t n = plan_step(e, &n_feeding);
+// False when there was nothing to run.
+static bool run_spans(Engine *e, size_t n, size_t n_feeds) {
   zaya_error err = {0};
-  if (n == 0) return;
+  if (n == 0) return false;
   pthread_mutex_lock(e->p.lock);
   const bool ok = forward_step(e->p.forward, e->spans, n, (Trace){0}, &err);
   pthread_mutex_unlock(e->p.lock);
-  if (ok) count_step(e, n, n_feeding);
+  if (ok) count_step(e, n, n_feeds);
+  for (size_t i = 0; i < n; i++) read_keep(e, &e->spans[i], ok);
+  e->n_marks = 0;
   for (size_t i = 0; i < n; i++) {
     Choice *c = e->in_step[i];
     if (!ok)
       fail_choice(e, c, &err);
-    else if (i < n_feeding)
+    else if (i < n_feeds)
       c->phase = CHOICE_DRAW;
     else
       after_reading(e, c, e->spans[i].n);
   }
+  return true;
+}
+
+void run_step(Engine *e) {
+  const size_t n_feeds = add_feeds(e), n = add_prompts(e, n_feeds);
+  if (!run_spans(e, n, n_feeds) && !e->jobs && e->prepared) prepared_step(e);
 }

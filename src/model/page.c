@@ -17,6 +17,7 @@ Page *page_new(size_t bytes, zaya_error *err) {
   atomic_init(&p->refs, 1);
   atomic_init(&p->filled, 0);
   p->kept = 0;
+  p->kept_bytes = 0;
   return p;
 }
 

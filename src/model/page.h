@@ -9,8 +9,10 @@
 
 typedef struct Page {
   atomic_uint refs;
-  atomic_uint filled;                // rows that have been claimed
-  unsigned kept;                     // for the accounts of the one cache that may hold it
+  atomic_uint filled; // rows that have been claimed
+  // For the accounts of the one cache that may hold it: entries, bytes counted.
+  unsigned kept;
+  uint64_t kept_bytes;
   _Alignas(64) unsigned char data[]; // [n_attn][k | v][KERN_BLOCK][Nk D]
 } Page;
 

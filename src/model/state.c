@@ -113,14 +113,15 @@ bool state_reserve(State *s, size_t n, zaya_error *err) {
   return true;
 }
 
-void state_adopt(State *s, size_t i, Page *page, const int32_t *ids, size_t n, const float *cca) {
-  const size_t first = i * KERN_BLOCK;
-  Page *old = s->pages[i];
-  s->pages[i] = page_ref(page);
-  page_drop(old);
-  memcpy(s->ids + first, ids, n * sizeof *ids);
+void state_adopt(State *s, size_t first, Page *const *pages, const int32_t *ids, size_t n, const float *cca) {
+  for (size_t i = 0; i < pages_of(n); i++) {
+    Page *old = s->pages[first + i];
+    s->pages[first + i] = page_ref(pages[i]);
+    page_drop(old);
+  }
+  memcpy(s->ids + first * KERN_BLOCK, ids, n * sizeof *ids);
   memcpy(s->cca, cca, state_cca_floats(&s->shape) * sizeof *cca);
-  s->len = s->claimed = first + n;
+  s->len = s->claimed = first * KERN_BLOCK + n;
 }
 
 CcaState state_cca_in(const StateShape *shape, float *cca, int a) {

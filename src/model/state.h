@@ -60,10 +60,10 @@ CcaState state_cca_in(const StateShape *shape, float *cca, int a); // of a check
 void *state_k(const State *s, int a, size_t pos);
 void *state_v(const State *s, int a, size_t pos);
 
-// A part of a sequence kept elsewhere (prefix cache, disk), put in place: page `i` holds the tokens ids[0 ..
-// n), n <= KERN_BLOCK, behind which the CCA state is `cca`. The state must hold all tokens before the page;
-// it then holds those and these n. Takes a reference of its own.
-void state_adopt(State *s, size_t i, Page *page, const int32_t *ids, size_t n, const float *cca);
+// Puts in place what is kept elsewhere (prefix cache, disk): pages[0 ..] from page `first` on hold the tokens
+// ids[0 .. n), behind which the CCA state is `cca`. The state must hold all tokens before page `first`; it
+// then holds those and these n. Takes references of its own.
+void state_adopt(State *s, size_t first, Page *const *pages, const int32_t *ids, size_t n, const float *cca);
 
 // Fills an empty state with n tokens of noise: for measuring how fast a model is behind them.
 bool state_fill(State *s, size_t n, zaya_error *err);
