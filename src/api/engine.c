@@ -2,7 +2,6 @@
 #include "engine/engine.h"
 #include "api/constraint.h"
 #include "api/handles.h"
-#include "base/hash64.h"
 #include "text/out.h"
 
 #include <stdlib.h>
@@ -17,6 +16,8 @@ static EngineParams engine_params(zaya_model *m, const zaya_tokenizer *tok, cons
   return (EngineParams){.forward = &m->forward,
                         .lock = &m->lock,
                         .tok = tok,
+                        .identity =
+                            p->cache_dir ? engine_identity(&m->forward, bundle_dir(m->bundle), tok) : 0,
                         .ctx = ctx,
                         .parallel = p->parallel ? p->parallel : DEFAULT_PARALLEL,
                         .queue = p->queue ? p->queue : DEFAULT_QUEUE,

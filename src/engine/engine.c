@@ -3,6 +3,7 @@
 #include "engine/engine_impl.h"
 
 #include "base/clock.h"
+#include "base/hash64.h"
 #include "base/size.h"
 
 #include <stdlib.h>
@@ -91,14 +92,19 @@ static bool allocate(Engine *e, zaya_error *err) {
     return err_memory(err, P * V * sizeof *e->logits, "an engine");
   e->rows = e->left + P;
   gen_known(e->p.tok, V, e->known);
-  return e->p.cache_bytes == 0 || (e->prefix = prefix_new(&e->shape, e->p.cache_bytes, err)) != NULL;
+  if (e->p.cache_bytes && !(e->prefix = prefix_new(&e->shape, e->p.cache_bytes, err))) return false;
+  if (!e->prefix || !e->p.cache_dir) return true;
+  e->store = store_open(e->p.cache_dir, &e->shape, e->p.identity, e->p.cache_dir_bytes, err);
+  return e->store != NULL;
 }
 
 static void release(Engine *e) {
   pthread_mutex_destroy(&e->mu);
   pthread_cond_destroy(&e->wake);
   pthread_cond_destroy(&e->quiet);
+  prepared_free(e->incoming_prepared);
   prepared_free(e->prepared);
+  store_close(e->store);
   prefix_free(e->prefix);
   free(e->marks);
   free(e->known);
@@ -344,6 +350,7 @@ void engine_settle(Engine *e) {
   pthread_mutex_lock(&e->mu);
   while (e->working || e->incoming || e->incoming_prepared) pthread_cond_wait(&e->quiet, &e->mu);
   pthread_mutex_unlock(&e->mu);
+  if (e->store) store_flush(e->store);
 }
 
 void engine_stats(const Engine *e, EngineStats *out) {
@@ -351,4 +358,29 @@ void engine_stats(const Engine *e, EngineStats *out) {
   pthread_mutex_lock(mu);
   *out = e->stats;
   pthread_mutex_unlock(mu);
+  if (!e->store) return;
+  const StoreStats s = store_stats(e->store);
+  out->store_bytes = s.bytes;
+  out->store_hits = s.hits;
+  out->store_writes = s.writes;
+}
+
+// What the library's version computes may differ in its last bits from another's: that is part of it.
+uint64_t engine_identity(const Forward *f, const char *dir, const Tok *tok) {
+  static const char *const files[] = {"config.json", "model.safetensors.index.json"};
+  uint64_t h = hash64(f->w->fingerprint, ZAYA_VERSION, strlen(ZAYA_VERSION));
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    Buf path = {0}, text = {0};
+    if (buf_printf(&path, NULL, "%s/%s", dir, files[i]) &&
+        buf_read_file(&text, path.data, SIZE_MAX / 2, NULL))
+      h = hash64(h, text.data, text.len); // one that is not there is no part of the model
+    buf_free(&path);
+    buf_free(&text);
+  }
+  for (size_t i = 0; i < tok_count(tok); i++) {
+    size_t n = 0;
+    const char *bytes = tok_bytes(tok, (int32_t)i, &n);
+    h = hash64(h, bytes, bytes ? n : 0);
+  }
+  return h;
 }

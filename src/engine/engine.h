@@ -91,6 +91,8 @@ typedef enum EngineRefusal {
   ENGINE_STOPPING
 } EngineRefusal;
 
+// What EngineParams.identity should be for the bundle in the folder `dir`.
+uint64_t engine_identity(const Forward *f, const char *dir, const Tok *tok);
 Engine *engine_new(const EngineParams *params, zaya_error *err);
 // Cancels what is left, waits for the thread, writes what the disk store still lacks.
 void engine_free(Engine *e);

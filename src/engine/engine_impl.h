@@ -4,6 +4,7 @@
 
 #include "engine/engine.h"
 #include "engine/prefix.h"
+#include "engine/store.h"
 
 #include <stdatomic.h>
 
@@ -14,8 +15,11 @@ typedef struct Reading {
   size_t *stops, n_stops; // where checkpoints are wanted, ascending; none where nothing is to be kept
   bool cache;             // looks in the cache, and leaves its checkpoints there
   size_t at, cached;      // tokens in the state; of these, those that did not have to be read
-  uint64_t seen;          // version of the cache when it was last looked at
-  State *state;           // the owner is choice 0, or the Prepared
+  bool disk_done;         // there is nothing more of it on disk
+  StoreKey key;           // of the tokens before page `key_page`
+  size_t key_page;
+  uint64_t seen; // version of the cache when it was last looked at
+  State *state;  // the owner is choice 0, or the Prepared
 } Reading;
 
 // A prompt that may come, read while nothing else is to be done.
@@ -89,6 +93,7 @@ struct Engine {
   EngineJob *jobs;    // in order of arrival
   Prepared *prepared; // the same
   Prefix *prefix;     // NULL: no cache
+  Store *store;       // NULL: none; only with a prefix cache
   Choice **places;    // [parallel]
   float *logits;      // [parallel, V]
   Span *spans;        // [parallel]
@@ -118,6 +123,10 @@ bool read_init(const Engine *e, Reading *r, const int32_t *ids, size_t n, const 
 void read_free(Reading *r);
 // Moves on as far as the cache goes.
 void read_advance(Engine *e, Reading *r);
+// Takes one more part of it from the disk. False: there is none.
+bool read_load(Engine *e, Reading *r);
+// Has all checkpoints on the way of a state written to disk.
+void read_store(Engine *e, const State *s);
 // Whether another reader will soon reach a checkpoint that this one can use.
 bool read_should_wait(const Engine *e, const Reading *r, size_t order, const Reading *other,
                       size_t other_order);

@@ -11,6 +11,7 @@ enum {
   FIRST_MARKS = 3,    // of many marks these are kept: where other conversations branch off,
   LAST_MARKS = 6,     // and where this one may
   NEAR = 32,          // tokens that are cheaper read again than kept a checkpoint for
+  WORTH_WRITING = 64, // tokens: shorter ones are read as quickly as found
   PREPARE_ROWS = 128, // of a step: a request that comes meanwhile waits for it
   MAX_PREPARED = 16,
 };
@@ -43,7 +44,7 @@ static bool make_stops(Reading *r, const size_t *marks, size_t n_marks, zaya_err
 
 bool read_init(const Engine *e, Reading *r, const int32_t *ids, size_t n, const size_t *marks, size_t n_marks,
                bool cache, zaya_error *err) {
-  *r = (Reading){.ids = ids, .n = n, .cache = cache && e->prefix, .seen = UINT64_MAX};
+  *r = (Reading){.ids = ids, .n = n, .cache = cache && e->prefix, .seen = UINT64_MAX, .key = store_root()};
   return !r->cache || make_stops(r, marks, n_marks, err);
 }
 
@@ -51,10 +52,8 @@ void read_free(Reading *r) { free(r->stops); }
 
 // --- the cache -------------------------------------------------------------------------------------
 
-void read_advance(Engine *e, Reading *r) {
-  if (!r->cache || prefix_stats(e->prefix).version == r->seen) return;
-  const size_t saved = prefix_advance(e->prefix, r->state, r->ids, r->n - 1);
-  r->seen = prefix_stats(e->prefix).version;
+// Tokens that are there without having been read.
+static void count_saved(Engine *e, Reading *r, size_t saved) {
   r->at += saved;
   r->cached += saved;
   pthread_mutex_lock(&e->mu);
@@ -62,6 +61,60 @@ void read_advance(Engine *e, Reading *r) {
   e->stats.cached_tokens += saved;
   pthread_mutex_unlock(&e->mu);
 }
+
+void read_advance(Engine *e, Reading *r) {
+  if (!r->cache || prefix_stats(e->prefix).version == r->seen) return;
+  const size_t saved = prefix_advance(e->prefix, r->state, r->ids, r->n - 1);
+  r->seen = prefix_stats(e->prefix).version;
+  count_saved(e, r, saved);
+}
+
+// --- the disk --------------------------------------------------------------------------------------
+
+// Brings a key from before page *at to before page `page`.
+static bool key_of_page(const int32_t *ids, size_t page, StoreKey *key, size_t *at) {
+  for (; *at < page; ++*at)
+    if (!store_key(key, ids + *at * KERN_BLOCK, KERN_BLOCK, key)) return false;
+  return true;
+}
+
+bool read_load(Engine *e, Reading *r) {
+  if (!e->store || !r->cache || r->disk_done) return false;
+  const size_t page = r->at / KERN_BLOCK, first = page * KERN_BLOCK, limit = r->n - 1;
+  const int32_t *ids = r->ids + first;
+  Page *kv = NULL;
+  float *cca = NULL;
+  size_t n = 0;
+  if (limit > r->at && key_of_page(r->ids, page, &r->key, &r->key_page))
+    n = store_find(e->store, &r->key, ids, limit - first);
+  r->disk_done = first + n <= r->at || !store_load(e->store, &r->key, ids, n, &kv, &cca);
+  if (r->disk_done) return false;
+  state_adopt(r->state, page, &kv, ids, n, cca);
+  page_drop(kv);
+  count_saved(e, r, first + n - r->at);
+  prefix_keep(e->prefix, r->state, r->at, cca);
+  return true;
+}
+
+typedef struct Writing {
+  Store *store;
+  const int32_t *ids;
+  StoreKey key; // of the tokens before page `page`
+  size_t page;
+} Writing;
+
+static void write_part(void *user, const PrefixPart *part) {
+  Writing *w = user;
+  if (key_of_page(w->ids, part->page, &w->key, &w->page))
+    store_put(w->store, &w->key, part->ids, part->n, part->kv, part->cca);
+}
+
+void read_store(Engine *e, const State *s) {
+  Writing w = {.store = e->store, .ids = s->ids, .key = store_root()};
+  if (e->store && s->len >= WORTH_WRITING) prefix_walk(e->prefix, s->ids, s->len, write_part, &w);
+}
+
+// --- others ----------------------------------------------------------------------------------------
 
 static size_t common(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
   const size_t n = n_a < n_b ? n_a : n_b;
@@ -140,6 +193,7 @@ static void save_first(Engine *e) {
   Prepared *p = e->prepared;
   if (!p || !p->unsaved) return;
   prefix_keep_state(e->prefix, p->reading.state);
+  read_store(e, p->reading.state);
   p->unsaved = false;
 }
 
@@ -157,6 +211,7 @@ void prepared_step(Engine *e) {
   Span span;
   if (!r->state) r->state = state_new(&e->shape, e->p.forward->w->fingerprint, r->n, NULL);
   if (r->state) read_advance(e, r);
+  if (r->state && read_load(e, r)) return;
   const size_t left = r->n - r->at, rows = left < PREPARE_ROWS ? left : PREPARE_ROWS;
   bool ok = r->state && read_span(e, r, rows, &span, NULL);
   if (ok) {

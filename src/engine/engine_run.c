@@ -56,7 +56,10 @@ static void end_choice(Engine *e, Choice *c, const zaya_error *failure) {
   } else {
     job->n_begun++;
   }
-  if (c->state && job->reading.cache && !failure && c->state->len) prefix_keep_state(e->prefix, c->state);
+  if (c->state && job->reading.cache && !failure && c->state->len) {
+    prefix_keep_state(e->prefix, c->state);
+    read_store(e, c->state);
+  }
   state_free(c->state);
   c->state = NULL;
   gen_free(c->gen);
@@ -253,18 +256,20 @@ static size_t add_feeds(Engine *e) {
   return n;
 }
 
-// Who reads, and how much each has left for this step: nothing while it waits for another's checkpoint.
+// Who reads, and how much each has left for this step: nothing while it waits for another's checkpoint, or
+// takes one from the disk, one a step.
 static size_t find_readers(Engine *e) {
   size_t n = 0;
   for (size_t i = 0; i < e->p.parallel; i++) {
     Choice *c = e->places[i];
     if (!c || c->phase != CHOICE_READING) continue;
-    read_advance(e, &c->job->reading);
+    Reading *r = &c->job->reading;
+    read_advance(e, r);
+    e->left[n] = read_load(e, r) ? 0 : r->n - r->at;
     e->readers[n++] = c;
   }
   for (size_t i = 0; i < n; i++) {
     const Reading *r = &e->readers[i]->job->reading;
-    e->left[i] = r->n - r->at;
     for (size_t k = 0; k < n; k++)
       if (k != i && read_should_wait(e, r, e->readers[i]->job->number, &e->readers[k]->job->reading,
                                      e->readers[k]->job->number))

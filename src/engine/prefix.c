@@ -17,7 +17,6 @@ struct Entry {
   float *cca; // NULL: pages go through here, no sequence can begin here
   uint64_t hash;
   unsigned n;
-  bool stored;
   int32_t ids[]; // [n]
 };
 
@@ -204,8 +203,7 @@ void prefix_keep_state(Prefix *p, const State *s) {
 }
 
 static void tell(Entry *e, size_t page, PrefixFn fn, void *user) {
-  const PrefixPart part = {
-      .page = page, .n = e->n, .ids = e->ids, .kv = e->page, .cca = e->cca, .stored = &e->stored};
+  const PrefixPart part = {.page = page, .n = e->n, .ids = e->ids, .kv = e->page, .cca = e->cca};
   fn(user, &part);
 }
 

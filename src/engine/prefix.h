@@ -27,7 +27,6 @@ typedef struct PrefixPart {
   const int32_t *ids;
   Page *kv;
   const float *cca;
-  bool *stored; // for whoever keeps it elsewhere: starts as false
 } PrefixPart;
 typedef void (*PrefixFn)(void *user, const PrefixPart *part);
 // All checkpoints on the way, from the beginning on, ends inside pages included.

@@ -246,9 +246,9 @@ static inline Ask ask_mixed(const Nano *n, unsigned i) {
       "[{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":\"Hello there.\"},"
       "{\"role\":\"user\",\"content\":\"What did I say?\"}]",
   };
-  static const size_t lengths[] = {1, 7, 64, 255, 256, 257, 300, 511, 530};
+  static const size_t lengths[] = {1, 7, 33, 64, 100, 180, 255, 257, 262};
   Ask a = i % 3 ? ask_text(n, talk[i % 7 % 3]) : ask_ids(n, i % 2, lengths[i / 3 % 9]);
-  a.p.max_tokens = 5 + i * 7 % 40;
+  a.p.max_tokens = 5 + i * 7 % 20;
   a.p.sampling.seed = i;
   if (i % 4 != 0) a.p.sampling.temperature = 0.5 + 0.2 * (i % 5);
   if (i % 5 == 1) a.p.sampling.top_k = 20;
