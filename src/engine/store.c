@@ -3,6 +3,7 @@
 #include "engine/store_impl.h"
 
 #include "base/files.h"
+#include "base/hash64.h"
 #include "format/hash.h"
 #include "kernels/kern.h"
 
@@ -346,7 +347,8 @@ Store *store_open(const char *dir, const StateShape *shape, uint64_t identity, u
     err_memory(err, sizeof *s, "the cache folder");
     return NULL;
   }
-  *s = (Store){.fd = -1, .shape = *shape, .identity = identity, .limit = limit};
+  *s = (Store){.fd = -1, .shape = *shape, .limit = limit};
+  s->identity = hash64(identity, shape, sizeof *shape); // another type of KV: other files
   s->end = &s->first;
   pthread_mutex_init(&s->mu, NULL);
   pthread_cond_init(&s->wake, NULL);
