@@ -1,6 +1,8 @@
 // log: see log.h.
 #include "server/log.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -98,12 +100,18 @@ static void put_json(Log *log, json_t *v) {
   json_decref(v);
 }
 
-// What clients send must not forge lines: control characters and backslashes are escaped.
+// What clients send must not forge lines: control characters, backslashes and what is not UTF-8 are escaped.
 static bool add_safe(Buf *out, const char *text, size_t len) {
-  for (size_t i = 0; i < len; i++) {
+  for (size_t i = 0, n; i < len; i += n) {
     const unsigned char c = (unsigned char)text[i];
-    const bool ok = c < 0x20 || c == 0x7f || c == '\\' ? buf_printf(out, NULL, "\\x%02x", c)
-                                                       : buf_putc(out, (char)c, NULL);
+    uint32_t cp;
+    n = utf8_next(text + i, len - i, &cp);
+    bool ok = true;
+    if (cp == UTF8_BAD)
+      for (size_t k = 0; ok && k < n; k++) ok = buf_printf(out, NULL, "\\x%02x", (unsigned char)text[i + k]);
+    else
+      ok = c < 0x20 || c == 0x7f || c == '\\' ? buf_printf(out, NULL, "\\x%02x", c)
+                                              : buf_add(out, text + i, n, NULL);
     if (!ok) return false;
   }
   return true;
@@ -125,10 +133,11 @@ static json_t *json_safe(const char *text, size_t len) {
 
 void log_request(Log *log, const HttpDone *d) {
   if (log->json) {
-    put_json(log, json_pack("{s:s, s:o, s:o, s:i, s:b, s:I, s:I, s:f, s:s}", "peer", d->peer, "method",
-                            d->method, "path", json_safe(d->path, strlen(d->path)), "status", d->status,
-                            "gone", (int)d->gone, "bytes_in", (json_int_t)d->bytes_in, "bytes_out",
-                            (json_int_t)d->bytes_out, "seconds", d->seconds, "note", d->note));
+    put_json(log,
+             json_pack("{s:s, s:o, s:o, s:i, s:b, s:I, s:I, s:f, s:s}", "peer", d->peer, "method",
+                       json_safe(d->method, strlen(d->method)), "path", json_safe(d->path, strlen(d->path)),
+                       "status", d->status, "gone", (int)d->gone, "bytes_in", (json_int_t)d->bytes_in,
+                       "bytes_out", (json_int_t)d->bytes_out, "seconds", d->seconds, "note", d->note));
     return;
   }
   Buf line = {0};

@@ -1,0 +1,665 @@
+#!/usr/bin/env python3
+"""zaya serve against the trained nano model: every route, streams, errors, clients that leave, the end.
+
+usage: test_serve.py ZAYA MODEL_DIR [name ...]
+"""
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ZAYA, MODEL = sys.argv[1], sys.argv[2]
+ASK = {"messages": [{"role": "user", "content": "What is the capital of France?"}], "temperature": 0,
+       "reasoning_effort": "none", "max_tokens": 40}
+TOOLS = [{"type": "function", "function": {
+    "name": "get_weather", "description": "Get the weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string", "description": "Name of the city"}},
+                   "required": ["city"]}}}]
+WEATHER = {"messages": [{"role": "user", "content": "What is the weather in Berlin?"}], "tools": TOOLS,
+           "temperature": 0, "reasoning_effort": "none", "max_tokens": 120}
+# Never ends by itself: only so many tokens of any text.
+LONG = {"prompt": "one two three", "max_tokens": 3000, "logit_bias": {}, "temperature": 1, "seed": 1,
+        "regex": "([a-z]+ )*STOPHERE"}
+
+
+class Server:
+    def __init__(self, *args, model=MODEL):
+        self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
+        self.process = subprocess.Popen([ZAYA, "serve", "-m", model, "--port", "0", *args], stdout=subprocess.PIPE,
+                                        stderr=self.log, text=True)
+        line = self.process.stdout.readline()
+        match = re.search(r"http://([0-9.]+):(\d+)", line)
+        if not match:
+            raise AssertionError(f"no URL in {line!r}: {self.errors()}")
+        self.ready = line
+        self.host, self.port = match.group(1), int(match.group(2))
+        self.url = match.group(0)
+
+    def errors(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def connect(self):
+        s = socket.create_connection((self.host, self.port), timeout=120)
+        return s
+
+    def raw(self, data, close=True):
+        """Sends bytes, reads until the server closes or the reply is whole."""
+        with self.connect() as s:
+            s.sendall(data)
+            return read_reply(s)
+
+    def call(self, method, path, body=None, headers=None, **more):
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(len(data)), "Connection": "close"}
+        lines.update(headers or {})
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n"
+        return self.raw(head.encode() + data)
+
+    def json(self, method, path, body=None, headers=None, status=200):
+        code, reply_headers, text = self.call(method, path, body, headers)
+        assert code == status, (code, text[:500])
+        return json.loads(text)
+
+    def stream(self, path, body, headers=None):
+        code, reply_headers, text = self.call("POST", path, {**body, "stream": True}, headers)
+        assert code == 200, (code, text[:500])
+        assert reply_headers["content-type"].startswith("text/event-stream")
+        return events_of(text)
+
+    def metrics(self):
+        values = {}
+        for line in self.call("GET", "/metrics")[2].decode().splitlines():
+            if not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                values[name] = float(value)
+        return values
+
+    def wait_metric(self, name, value, seconds=60):
+        end = time.time() + seconds
+        while time.time() < end:
+            if self.metrics().get(name) == value:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def stop(self, signum=signal.SIGTERM):
+        if signum and self.process.poll() is None:
+            self.process.send_signal(signum)
+        code = self.process.wait(timeout=120)
+        self.process.stdout.close()
+        self.final = self.errors()
+        self.log.close()
+        return code
+
+
+def read_reply(s):
+    """Status, headers, body of one reply."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = s.recv(65536)
+        if not piece:
+            raise ConnectionError(f"closed after {data!r}")
+        data += piece
+        if data.startswith(b"HTTP/1.1 100"):
+            data = data.split(b"\r\n\r\n", 1)[1] if b"\r\n\r\n" in data else data
+    head, body = data.split(b"\r\n\r\n", 1)
+    lines = head.decode().split("\r\n")
+    headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
+    status = int(lines[0].split()[1])
+    if "content-length" in headers:
+        while len(body) < int(headers["content-length"]):
+            piece = s.recv(65536)
+            if not piece:
+                break
+            body += piece
+    elif status not in (204, 304):
+        while not (headers.get("transfer-encoding") == "chunked" and body.endswith(b"0\r\n\r\n")):
+            piece = s.recv(65536)
+            if not piece:
+                break
+            body += piece
+        if headers.get("transfer-encoding") == "chunked":
+            body = unchunk(body)
+    return status, headers, body
+
+
+def unchunk(data):
+    out = b""
+    while data:
+        size, data = data.split(b"\r\n", 1)
+        n = int(size, 16)
+        out, data = out + data[:n], data[n + 2:]
+        if n == 0:
+            break
+    return out
+
+
+def events_of(text):
+    events = []
+    for block in text.decode().split("\n\n"):
+        for line in block.split("\n"):
+            if line.startswith("data: ") and line != "data: [DONE]":
+                events.append(json.loads(line[6:]))
+    return events
+
+
+class Chat(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.s = Server("--ctx", "4096", "--parallel", "4", "--log-text")
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.s.stop()
+        assert code == 0, (code, cls.s.final[-3000:])
+
+    def ask(self, **change):
+        return self.s.json("POST", "/v1/chat/completions", {**ASK, **change})
+
+    def refuse(self, status, field, path="/v1/chat/completions", **change):
+        error = self.s.json("POST", path, {**ASK, **change}, status=status)["error"]
+        self.assertEqual(error["param"], field, error)
+        return error
+
+    def test_first_line_says_what_it_takes(self):
+        self.assertIn("context 4096 tokens", self.s.ready)
+        self.assertIn("GiB", self.s.ready)
+
+    def test_answer(self):
+        v = self.ask()
+        self.assertEqual(v["object"], "chat.completion")
+        choice = v["choices"][0]
+        self.assertIn("Paris", choice["message"]["content"])
+        self.assertEqual(choice["finish_reason"], "stop")
+        u = v["usage"]
+        self.assertEqual(u["total_tokens"], u["prompt_tokens"] + u["completion_tokens"])
+        self.assertNotIn("reasoning_content", choice["message"])
+
+    def test_thinking(self):
+        v = self.ask(reasoning_effort="high", max_tokens=300)
+        m = v["choices"][0]["message"]
+        self.assertTrue(m["reasoning_content"])
+        self.assertGreater(v["usage"]["completion_tokens_details"]["reasoning_tokens"], 3)
+        self.assertNotIn("think>", m["content"])
+        off = self.ask(reasoning_effort=None, chat_template_kwargs={"enable_thinking": False})
+        self.assertNotIn("reasoning_content", off["choices"][0]["message"])
+        cut = self.ask(reasoning_effort=None, thinking_budget=4, max_tokens=300)
+        self.assertLess(cut["usage"]["completion_tokens_details"]["reasoning_tokens"], 12)
+        self.assertTrue(cut["choices"][0]["message"]["content"])
+
+    def test_stream_is_the_same_answer(self):
+        for change in ({}, {"reasoning_effort": "high", "max_tokens": 300}):
+            whole = self.ask(**change)["choices"][0]
+            events = self.s.stream("/v1/chat/completions", {**ASK, **change, "stream_options": {"include_usage": True}})
+            self.assertEqual(events[0]["choices"][0]["delta"]["role"], "assistant")
+            deltas = [e["choices"][0]["delta"] for e in events if e["choices"]]
+            text = "".join(d.get("content") or "" for d in deltas)
+            reasoning = "".join(d.get("reasoning_content") or "" for d in deltas)
+            self.assertEqual(text, whole["message"]["content"])
+            self.assertEqual(reasoning, whole["message"].get("reasoning_content", ""))
+            self.assertEqual(events[-2]["choices"][0]["finish_reason"], "stop")
+            self.assertEqual(events[-1]["choices"], [])
+            self.assertGreater(events[-1]["usage"]["completion_tokens"], 0)
+            self.assertTrue(all(e["usage"] is None for e in events[:-1]))
+            self.assertEqual(len({e["id"] for e in events}), 1)
+
+    def test_http_1_0(self):
+        body = json.dumps({**ASK, "stream": True}).encode()
+        status, headers, text = self.s.raw(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" %
+                                           len(body) + body)
+        self.assertEqual(status, 200)
+        self.assertNotIn("transfer-encoding", headers)
+        self.assertTrue(text.endswith(b"data: [DONE]\n\n"))
+
+    def test_expect_continue_and_chunked_body(self):
+        body = json.dumps(ASK).encode()
+        with self.s.connect() as s:
+            s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+                      b"Transfer-Encoding: chunked\r\n\r\n")
+            self.assertTrue(s.recv(100).startswith(b"HTTP/1.1 100"))
+            for i in range(0, len(body), 50):
+                s.sendall(b"%x\r\n%s\r\n" % (len(body[i:i + 50]), body[i:i + 50]))
+            s.sendall(b"0\r\n\r\n")
+            status, _, text = read_reply(s)
+        self.assertEqual(status, 200)
+        self.assertIn("Paris", json.loads(text)["choices"][0]["message"]["content"])
+
+    def test_keep_alive(self):
+        body = json.dumps(ASK).encode()
+        with self.s.connect() as s:
+            for _ in range(3):
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" %
+                          len(body) + body)
+                self.assertEqual(read_reply(s)[0], 200)
+
+    def test_tools(self):
+        for stream in (False, True):
+            if stream:
+                events = self.s.stream("/v1/chat/completions", WEATHER)
+                calls = [c for e in events for c in e["choices"][0]["delta"].get("tool_calls", [])]
+                finish = events[-1]["choices"][0]["finish_reason"]
+            else:
+                choice = self.s.json("POST", "/v1/chat/completions", WEATHER)["choices"][0]
+                calls, finish = choice["message"]["tool_calls"], choice["finish_reason"]
+                self.assertIsNone(choice["message"]["content"])
+            self.assertEqual(finish, "tool_calls")
+            self.assertEqual(len(calls), 1)
+            self.assertEqual(calls[0]["function"]["name"], "get_weather")
+            self.assertEqual(json.loads(calls[0]["function"]["arguments"])["city"], "Berlin")
+        messages = WEATHER["messages"] + [
+            {"role": "assistant", "content": None, "tool_calls": [{k: calls[0][k] for k in ("id", "type", "function")}]},
+            {"role": "tool", "tool_call_id": calls[0]["id"], "content": '{"temperature": 17, "condition": "cloudy"}'}]
+        v = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "messages": messages})
+        self.assertIn("17", v["choices"][0]["message"]["content"])
+
+    def test_tool_choice(self):
+        v = self.ask(tools=TOOLS, tool_choice="required", max_tokens=120)
+        self.assertEqual(v["choices"][0]["message"]["tool_calls"][0]["function"]["name"], "get_weather")
+        v = self.ask(tools=TOOLS, tool_choice={"type": "function", "function": {"name": "get_weather"}}, max_tokens=120)
+        self.assertEqual(v["choices"][0]["finish_reason"], "tool_calls")
+        v = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "tool_choice": "none"})
+        self.assertNotIn("tool_calls", v["choices"][0]["message"])
+        cut = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "tool_choice": "required", "max_tokens": 8})
+        self.assertNotIn("tool_calls", cut["choices"][0]["message"])
+        self.assertEqual(cut["choices"][0]["finish_reason"], "length")
+        self.refuse(400, "tool_choice", tool_choice="required")
+        self.refuse(400, "tool_choice.function.name", tools=TOOLS,
+                    tool_choice={"type": "function", "function": {"name": "nope"}})
+
+    def test_tools_with_unknown_keywords(self):
+        odd = json.loads(json.dumps(TOOLS))
+        odd[0]["function"]["parameters"]["properties"]["city"]["not"] = {"const": "x"}
+        v = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "tools": odd})
+        self.assertEqual(v["choices"][0]["finish_reason"], "tool_calls")
+        odd[0]["function"]["strict"] = True
+        error = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "tools": odd}, status=400)["error"]
+        self.assertIn("not", error["message"])
+        self.assertEqual(error["param"], "tools")
+
+    def test_forms(self):
+        schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12},
+                                                   "n": {"type": "integer", "minimum": 3, "maximum": 9}},
+                  "required": ["city", "n"], "additionalProperties": False}
+        v = self.ask(response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}, max_tokens=100)
+        got = json.loads(v["choices"][0]["message"]["content"])
+        self.assertEqual(set(got), {"city", "n"})
+        self.assertTrue(3 <= got["n"] <= 9)
+        self.assertRegex(self.ask(regex="[A-C]{3}-[0-9]{2}")["choices"][0]["message"]["content"], r"^[A-C]{3}-[0-9]{2}$")
+        self.assertIn(self.ask(grammar='root ::= "yes" | "no"')["choices"][0]["message"]["content"], ("yes", "no"))
+        bad = {"type": "object", "properties": {"a": {"not": {}}}}
+        error = self.refuse(400, "response_format.json_schema.schema",
+                            response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": bad}})
+        self.assertIn("not", error["message"])
+        self.refuse(400, "regex", regex="(?=x)")
+
+    def test_logprobs(self):
+        v = self.ask(logprobs=True, top_logprobs=3)
+        content = v["choices"][0]["logprobs"]["content"]
+        self.assertEqual("".join(t["token"] for t in content), v["choices"][0]["message"]["content"])
+        for t in content:
+            self.assertEqual(len(t["top_logprobs"]), 3)
+            self.assertEqual(bytes(t["bytes"]).decode(), t["token"])
+            self.assertAlmostEqual(t["logprob"], t["top_logprobs"][0]["logprob"])
+        thought = self.ask(logprobs=True, reasoning_effort="high", max_tokens=300)["choices"][0]
+        self.assertEqual("".join(t["token"] for t in thought["logprobs"]["content"]), thought["message"]["content"])
+        events = self.s.stream("/v1/chat/completions", {**ASK, "logprobs": True})
+        tokens = [t for e in events if e["choices"][0].get("logprobs") for t in e["choices"][0]["logprobs"]["content"]]
+        self.assertEqual([t["token"] for t in tokens], [t["token"] for t in content])
+
+    def test_stop_bias_choices_seed(self):
+        self.assertEqual(self.ask(stop=" is")["choices"][0]["message"]["content"], "The capital of France")
+        self.assertEqual(self.ask(stop=["zzz", " of France"])["choices"][0]["message"]["content"], "The capital")
+        token = self.s.json("POST", "/tokenize", {"content": "The"})["tokens"][0]
+        self.assertFalse(self.ask(logit_bias={str(token): -100})["choices"][0]["message"]["content"].startswith("The"))
+        v = self.ask(n=3, temperature=1.5, seed=7)
+        self.assertEqual([c["index"] for c in v["choices"]], [0, 1, 2])
+        again = self.ask(n=3, temperature=1.5, seed=7)
+        self.assertEqual([c["message"]["content"] for c in v["choices"]], [c["message"]["content"] for c in again["choices"]])
+        alone = self.ask(temperature=1.5, seed=8)
+        self.assertEqual(alone["choices"][0]["message"]["content"], v["choices"][1]["message"]["content"])
+        self.assertEqual(self.ask(max_tokens=2)["choices"][0]["finish_reason"], "length")
+        self.assertEqual(self.ask(max_tokens=None, max_completion_tokens=2)["usage"]["completion_tokens"], 2)
+
+    def test_wrong_types_name_the_field(self):
+        for field, value in (("temperature", "hot"), ("temperature", -1), ("top_p", 2), ("n", 0), ("n", 1.5),
+                             ("stream", "yes"), ("stop", 5), ("stop", [""]), ("max_tokens", "x"), ("seed", "x"),
+                             ("logit_bias", {"x": 1}), ("logit_bias", [1]), ("tools", {}), ("tool_choice", "maybe"),
+                             ("response_format", "json"), ("reasoning_effort", "huge"), ("messages", "hi"),
+                             ("messages", []), ("top_logprobs", 2), ("chat_template_kwargs", 1),
+                             ("thinking_budget", -1), ("presence_penalty", "x"), ("functions", [{}]), ("model", 3)):
+            with self.subTest(field=field, value=value):
+                self.refuse(400, field, **{field: value})
+        for messages, field in (([5], "messages[0]"), ([{"content": "x"}], "messages[0].role"),
+                                ([{"role": "user", "content": 5}], "messages[0].content"),
+                                ([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}],
+                                 "messages[0].content[0].type"),
+                                ([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
+                                 "messages[0].tool_calls[0].function.arguments")):
+            with self.subTest(field=field):
+                self.refuse(400, field, messages=messages)
+        self.refuse(400, "tools[0].function.name", tools=[{"type": "function", "function": {}}])
+        self.assertIn("Paris", self.ask(unheard_of={"a": 1}, user="me")["choices"][0]["message"]["content"])
+
+    def test_content_parts_and_roles(self):
+        v = self.ask(messages=[{"role": "developer", "content": "Answer shortly."},
+                               {"role": "user", "content": [{"type": "text", "text": "What is the capital of France?"}]}])
+        self.assertIn("Paris", v["choices"][0]["message"]["content"])
+
+    def test_too_long(self):
+        error = self.refuse(400, None, messages=[{"role": "user", "content": "word " * 5000}])
+        self.assertEqual(error["code"], "context_length_exceeded")
+        self.assertIn("4096", error["message"])
+
+    def test_bad_bodies(self):
+        for body in (b"", b"{", b"[]", b"null", b'"x"', b"{\"a\":1,}", b"\xff\xfe", b'{"messages": "\xff"}',
+                     b"[" * 100000, b'{"a":' * 50000, b'{"model":"a","model":"b"}', b"{\"n\": 1e999}"):
+            with self.subTest(body=body[:20]):
+                status, _, text = self.s.call("POST", "/v1/chat/completions", body)
+                self.assertEqual(status, 400)
+                self.assertEqual(json.loads(text)["error"]["type"], "invalid_request_error")
+
+    def test_deep_schema_is_refused(self):
+        deep = {}
+        for _ in range(190):
+            deep = {"type": "array", "items": deep}
+        status = self.s.call("POST", "/v1/chat/completions", {**ASK, "max_tokens": 5, "response_format": {
+            "type": "json_schema", "json_schema": {"name": "x", "schema": deep}}})[0]
+        self.assertIn(status, (200, 400))
+
+    def test_paths_and_methods(self):
+        for method, path, status in (("GET", "/nope", 404), ("POST", "/v1/nope", 404), ("GET", "/../etc/passwd", 404),
+                                     ("GET", "/v1/chat/completions", 405), ("DELETE", "/health", 405),
+                                     ("PUT", "/v1/models", 405), ("GET", "/tokenize", 405), ("BREW", "/props", 405),
+                                     ("GET", "/v1/models/other", 404), ("HEAD", "/health", 200)):
+            with self.subTest(path=path):
+                code, headers, text = self.s.call(method, path) if method != "HEAD" else self.head(path)
+                self.assertEqual(code, status, text)
+                if status == 405:
+                    self.assertTrue(headers["allow"])
+                if status >= 400:
+                    self.assertTrue(json.loads(text)["error"]["message"])
+
+    def head(self, path):
+        with self.s.connect() as s:
+            s.sendall(f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while piece := s.recv(4096):
+                data += piece
+        head, body = data.split(b"\r\n\r\n", 1)
+        self.assertEqual(body, b"")
+        return int(head.split()[1]), {}, body
+
+    def test_small_routes(self):
+        self.assertEqual(self.s.json("GET", "/health"), {"status": "ok"})
+        models = self.s.json("GET", "/v1/models")["data"]
+        name = models[0]["id"]
+        self.assertEqual(self.s.json("GET", f"/v1/models/{name}")["id"], name)
+        self.assertEqual(self.s.json("GET", "/props")["context_length"], 4096)
+        v = self.s.json("POST", "/tokenize", {"content": "Grüße, 東京!"})
+        self.assertEqual(v["count"], len(v["tokens"]))
+        self.assertEqual(self.s.json("POST", "/detokenize", {"tokens": v["tokens"]})["content"], "Grüße, 東京!")
+        pieces = self.s.json("POST", "/tokenize", {"content": "hello", "with_pieces": True})["tokens"]
+        self.assertEqual("".join(p["piece"] for p in pieces), "hello")
+        control = self.s.json("POST", "/tokenize", {"content": "<|im_end|>"})["count"]
+        self.assertGreater(self.s.json("POST", "/tokenize", {"content": "<|im_end|>", "parse_special": False})["count"], control)
+        self.s.json("POST", "/detokenize", {"tokens": [-1]}, status=400)
+        self.s.json("POST", "/detokenize", {"tokens": [10**12]}, status=400)
+        self.s.json("POST", "/tokenize", {"content": 5}, status=400)
+        text = self.s.json("POST", "/apply-template", ASK)["prompt"]
+        self.assertIn("What is the capital of France?", text)
+        self.assertTrue(text.endswith("</think>\n\n"))
+
+    def test_page(self):
+        status, headers, text = self.s.call("GET", "/")
+        self.assertEqual(status, 200)
+        self.assertIn("content-security-policy", headers)
+        self.assertIn(b"<html", text)
+        self.assertEqual(self.s.call("GET", "/", headers={"If-None-Match": headers["etag"]})[0], 304)
+
+    def test_completions(self):
+        base = {"prompt": "The capital of", "max_tokens": 6, "temperature": 0}
+        v = self.s.json("POST", "/v1/completions", {**base, "logprobs": 2})
+        choice = v["choices"][0]
+        self.assertEqual(choice["finish_reason"], "length")
+        self.assertEqual("".join(choice["logprobs"]["tokens"]), choice["text"])
+        self.assertEqual(choice["logprobs"]["text_offset"][0], 0)
+        events = self.s.stream("/v1/completions", base)
+        self.assertEqual("".join(e["choices"][0]["text"] for e in events), choice["text"])
+        echo = self.s.json("POST", "/v1/completions", {**base, "echo": True})["choices"][0]["text"]
+        self.assertEqual(echo, base["prompt"] + choice["text"])
+        ids = self.s.json("POST", "/tokenize", {"content": base["prompt"], "add_special": True})["tokens"]
+        self.assertEqual(self.s.json("POST", "/v1/completions", {**base, "prompt": ids})["choices"][0]["text"], choice["text"])
+        for field, value in (("prompt", None), ("prompt", {}), ("prompt", [1, "x"]), ("prompt", ["a", "b"]),
+                             ("suffix", "x"), ("best_of", 3), ("prompt", [-5])):
+            with self.subTest(field=field, value=value):
+                error = self.s.json("POST", "/v1/completions", {**base, field: value}, status=400)["error"]
+                self.assertEqual(error["param"], field)
+        self.assertEqual(self.s.call("POST", "/v1/completions", {**base, "prompt": [999999]})[0], 400)
+
+    def test_together(self):
+        asks = [{**ASK, "seed": i, "temperature": 1, "max_tokens": 30} for i in range(12)]
+        alone = [self.s.json("POST", "/v1/chat/completions", a)["choices"][0]["message"] for a in asks]
+        def one(a):
+            events = self.s.stream("/v1/chat/completions", a)
+            return "".join(e["choices"][0]["delta"].get("content") or "" for e in events)
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            together = list(pool.map(one, asks))
+        self.assertEqual(together, [m["content"] or "" for m in alone])
+
+    def test_client_that_leaves_ends_its_work(self):
+        for stream in (True, False):
+            before = self.s.metrics()["zaya_engine_cancelled_total"]
+            body = json.dumps({**LONG, "stream": stream}).encode()
+            s = self.s.connect()
+            s.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            if stream:
+                self.assertIn(b"200", s.recv(100))
+            self.assertTrue(self.s.wait_metric("zaya_running", 1))
+            s.close()
+            self.assertTrue(self.s.wait_metric("zaya_engine_cancelled_total", before + 1))
+            self.assertTrue(self.s.wait_metric("zaya_running", 0))
+
+    def test_pipelined_and_half_requests(self):
+        with self.s.connect() as s:
+            s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+            data = b""
+            while data.count(b'{"status":"ok"}') < 3:
+                data += s.recv(4096)
+        with self.s.connect() as s:
+            s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{\"mess")
+        with self.s.connect() as s:
+            s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 garbage \r\n\r\n")
+            s.recv(1000)
+        self.assertEqual(self.s.json("GET", "/health"), {"status": "ok"})
+
+    def test_pages_of_other_origins(self):
+        status, _, text = self.s.call("POST", "/v1/chat/completions", ASK, {"Origin": "https://evil.example"})
+        self.assertEqual(status, 403)
+        self.assertIn(b"--cors", text)
+        self.assertEqual(self.s.call("POST", "/v1/chat/completions", ASK,
+                                     {"Origin": f"http://127.0.0.1:{self.s.port}"})[0], 200)
+        self.assertEqual(self.s.call("GET", "/v1/models", None, {"Host": "evil.example"})[0], 403)
+
+    def test_log_has_the_text_only_because_it_was_asked_for(self):
+        self.ask(messages=[{"role": "user", "content": "a line that is logged\nsecond"}])
+        time.sleep(0.2)
+        lines = [l for l in self.s.errors().splitlines() if "a line that is logged" in l]
+        self.assertTrue(lines)
+        self.assertNotIn("\n", lines[0])
+
+
+class Limits(unittest.TestCase):
+    def test_keys(self):
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write("# keys\nalpha\n\nbeta\n")
+            f.flush()
+            s = Server("--api-key-file", f.name, "--no-page")
+            try:
+                self.assertEqual(s.call("GET", "/health")[0], 200)
+                for headers, status in (({}, 401), ({"Authorization": "Bearer alpha"}, 200), ({"x-api-key": "beta"}, 200),
+                                        ({"Authorization": "Bearer alph"}, 401), ({"Authorization": "Bearer alphaa"}, 401),
+                                        ({"Authorization": "Basic alpha"}, 401), ({"x-api-key": ""}, 401),
+                                        ({"Authorization": "Bearer # keys"}, 401)):
+                    code, reply, text = s.call("GET", "/v1/models", None, headers)
+                    self.assertEqual(code, status, headers)
+                    if status == 401:
+                        self.assertEqual(json.loads(text)["error"]["type"], "authentication_error")
+                self.assertEqual(s.call("POST", "/v1/chat/completions", ASK)[0], 401)
+                self.assertEqual(s.call("GET", "/metrics")[0], 401)
+                self.assertEqual(s.call("GET", "/")[0], 404)
+                time.sleep(0.2)
+                self.assertNotIn("capital of France", s.errors())
+            finally:
+                self.assertEqual(s.stop(), 0)
+
+    def test_large_bodies(self):
+        s = Server("--max-body", "20K")
+        try:
+            big = b'{"messages":[{"role":"user","content":"' + b"x" * 100000 + b'"}]}'
+            self.assertEqual(s.call("POST", "/v1/chat/completions", big)[0], 413)
+            with s.connect() as c:
+                c.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+                c.sendall(b"18000\r\n" + b" " * 0x18000 + b"\r\n0\r\n\r\n")
+                self.assertEqual(read_reply(c)[0], 413)
+            self.assertEqual(s.json("GET", "/health"), {"status": "ok"})
+        finally:
+            self.assertEqual(s.stop(), 0)
+
+    def test_full_queue(self):
+        s = Server("--parallel", "1", "--queue", "1")
+        try:
+            open_streams = []
+            for _ in range(2):
+                body = json.dumps({**LONG, "stream": True}).encode()
+                c = s.connect()
+                c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                self.assertIn(b"200", c.recv(200))
+                open_streams.append(c)
+            code, headers, text = s.call("POST", "/v1/chat/completions", ASK)
+            self.assertEqual(code, 429, text)
+            self.assertGreaterEqual(int(headers["retry-after"]), 1)
+            self.assertEqual(s.call("POST", "/v1/chat/completions", {**ASK, "n": 3})[0], 429)
+            for c in open_streams:
+                c.close()
+            self.assertTrue(s.wait_metric("zaya_running", 0))
+            self.assertEqual(s.call("POST", "/v1/chat/completions", ASK)[0], 200)
+        finally:
+            self.assertEqual(s.stop(), 0)
+
+    def test_cors(self):
+        s = Server("--cors", "https://app.example")
+        try:
+            origin = {"Origin": "https://app.example"}
+            code, headers, _ = s.call("OPTIONS", "/v1/chat/completions", None,
+                                      {**origin, "Access-Control-Request-Method": "POST"})
+            self.assertEqual((code, headers["access-control-allow-origin"]), (204, "https://app.example"))
+            code, headers, _ = s.call("POST", "/v1/chat/completions", ASK, origin)
+            self.assertEqual((code, headers["access-control-allow-origin"]), (200, "https://app.example"))
+            self.assertEqual(s.call("POST", "/v1/chat/completions", ASK, {"Origin": "https://other.example"})[0], 403)
+        finally:
+            self.assertEqual(s.stop(), 0)
+
+    def test_json_log_is_reopened(self):
+        with tempfile.TemporaryDirectory() as dir:
+            path = os.path.join(dir, "log")
+            s = Server("--log-format", "json", "--log-file", path, "--alias", "my-model")
+            try:
+                self.assertEqual(s.json("GET", "/v1/models")["data"][0]["id"], "my-model")
+                s.call("GET", "/evil%0aline")
+                time.sleep(0.2)
+                os.rename(path, path + ".1")
+                s.process.send_signal(signal.SIGHUP)
+                end = time.time() + 20
+                while not os.path.exists(path) and time.time() < end:
+                    time.sleep(0.05)
+                s.json("GET", "/health")
+                time.sleep(0.2)
+                for name, n in ((path + ".1", 2), (path, 1)):
+                    with open(name) as f:
+                        lines = [json.loads(line) for line in f]
+                    self.assertEqual(len(lines), n)
+                    self.assertTrue(all(line["status"] in (200, 404) for line in lines))
+            finally:
+                self.assertEqual(s.stop(), 0)
+
+    def test_second_server_on_the_port(self):
+        s = Server()
+        try:
+            p = subprocess.run([ZAYA, "serve", "-m", MODEL, "--port", str(s.port)], capture_output=True, text=True, timeout=60)
+            self.assertEqual(p.returncode, 1)
+            self.assertIn("listen", p.stderr)
+        finally:
+            self.assertEqual(s.stop(), 0)
+
+
+class End(unittest.TestCase):
+    def test_graceful(self):
+        s = Server("--drain", "60")
+        body = json.dumps({**ASK, "reasoning_effort": "high", "max_tokens": 300}).encode()
+        c = s.connect()
+        c.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        end = time.time() + 30
+        while s.metrics()["zaya_running"] == 0 and s.metrics()["zaya_engine_done_total"] == 0 and time.time() < end:
+            time.sleep(0.01)
+        s.process.send_signal(signal.SIGTERM)
+        status, headers, text = read_reply(c)
+        self.assertEqual(status, 200)
+        self.assertIn("Paris", json.loads(text)["choices"][0]["message"]["content"])
+        c.close()
+        self.assertEqual(s.stop(None), 0)
+
+    def test_deadline(self):
+        s = Server("--drain", "1")
+        body = json.dumps({**LONG, "stream": True}).encode()
+        c = s.connect()
+        c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        self.assertTrue(s.wait_metric("zaya_running", 1))
+        s.process.send_signal(signal.SIGTERM)
+        text = read_reply(c)[2]
+        self.assertIn(b"shutting down", text)
+        c.close()
+        self.assertEqual(s.stop(None), 0)
+
+    def test_second_signal(self):
+        s = Server("--drain", "600")
+        body = json.dumps({**LONG, "stream": True}).encode()
+        c = s.connect()
+        c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        self.assertTrue(s.wait_metric("zaya_running", 1))
+        s.process.send_signal(signal.SIGTERM)
+        end = time.time() + 30
+        while "stopping" not in s.errors() and time.time() < end:
+            time.sleep(0.05)
+        self.assertEqual(s.stop(signal.SIGINT), -signal.SIGINT)
+        c.close()
+
+    def test_random_disconnects_under_load(self):
+        s = Server("--parallel", "4", "--queue", "40")
+        def one(i):
+            c = s.connect()
+            body = json.dumps({**LONG, "stream": i % 2 == 0, "seed": i, "max_tokens": 60}).encode()
+            c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            c.settimeout(0.02 * (i % 9) + 0.001)
+            try:
+                c.recv(300)
+            except OSError:
+                pass
+            c.close()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(one, range(60)))
+        self.assertTrue(s.wait_metric("zaya_running", 0))
+        self.assertTrue(s.wait_metric("zaya_waiting", 0))
+        self.assertEqual(s.stop(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=1)
