@@ -550,7 +550,7 @@ class Limits(unittest.TestCase):
             self.assertEqual(s.call("POST", "/v1/chat/completions", {**ASK, "n": 3})[0], 429)
             for c in open_streams:
                 c.close()
-            self.assertTrue(s.wait_metric("zaya_running", 0))
+            self.assertTrue(s.wait_metric("zaya_engine_cancelled_total", 2))
             self.assertEqual(s.call("POST", "/v1/chat/completions", ASK)[0], 200)
         finally:
             self.assertEqual(s.stop(), 0)
