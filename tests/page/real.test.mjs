@@ -70,7 +70,7 @@ test('a talk: thinking, the answer, statistics, a second turn that reuses the fi
   await ask(page, 'What is the capital of France?');
   const second = await answered(page);
   assert.match(await second.locator('.prose').innerText(), /Paris/);
-  assert.match(await second.locator('.stats').innerText(), /prompt \d+/);
+  assert.match(await second.locator('.stats').innerText(), /prompt \d+, [1-9]\d* cached/);
   await shot('talk');
   // Off: no thoughts. Then the same question again: a version.
   await page.locator('#quick-thinking').selectOption('off');
