@@ -90,7 +90,7 @@ def measure(port, prompts, tokens):
 
 def plain(zaya, bundle, batches, tokens, threads):
     """What `zaya bench` says of generation at these batches: tokens/s by batch."""
-    command = [zaya, "bench", "-m", bundle, "-p", "16", "-n", str(tokens), "-d", "0", "-b", batches, "-r", "1", "--json"]
+    command = [zaya, "bench", "-m", bundle, "-p", "16", "-n", str(tokens), "-d", "0", "-b", batches, "-r", "2", "--json"]
     if threads:
         command += ["-t", str(threads)]
     r = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -121,18 +121,19 @@ def main():
         return [rng.randrange(1000, 100000) for _ in range(n)]
 
     run(port, [ids(16)], 4)  # what is touched for the first time
-    rows = [measure(port, [ids(16) for _ in range(n)], a.tokens) for n in map(int, a.batches.split(","))]
+    print("| parallel | generation | overall | first token, median | longest |")
+    print("|---|---|---|---|---|")
+    for n in map(int, a.batches.split(",")):
+        r = measure(port, [ids(16) for _ in range(n)], a.tokens)
+        print(
+            f"| {r['parallel']} | {r['generation']:.1f} tokens/s | {r['overall']:.1f} | "
+            f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |",
+            flush=True,
+        )
     long = ids(a.prompt)
     miss, hit = measure(port, [long], 4), measure(port, [long], 4)
     if server:
         server.stop()
-    print("| parallel | generation | overall | first token, median | longest |")
-    print("|---|---|---|---|---|")
-    for r in rows:
-        print(
-            f"| {r['parallel']} | {r['generation']:.1f} tokens/s | {r['overall']:.1f} | "
-            f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |"
-        )
     for name, r in (("miss", miss), ("hit", hit)):
         print(f"prompt of {a.prompt}, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
     if not a.no_bench:
