@@ -43,6 +43,12 @@ def ask(server, path, body):
     return status, data
 
 
+def ended(server):
+    status = server.stop()
+    if status != 0:
+        fail(f"the server ended with {status}:\n" + "".join(server.lines[-80:]))
+
+
 def alone(program, model, requests, args):
     server = Served(program, model, "--cache-ram", "0", *args)
     out = []
@@ -51,8 +57,7 @@ def alone(program, model, requests, args):
         if status != 200:
             fail(f"{path} {body}: {status} {said}")
         out.append(said)
-    if server.stop() != 0:
-        fail("the server did not end in order")
+    ended(server)
     return out
 
 
@@ -143,7 +148,7 @@ class Load:
                 b"[]",
                 b"\xff\xfe\x00",
                 b'{"messages": 5, "input": {}, "prompt": {}, "max_tokens": 1}',
-                b'{"messages": [{"role": "user"}], "input": [{"type": 1}], "prompt": -1, "max_tokens": 1}',
+                b'{"messages": [{"content": "x"}], "input": [{"type": 1}], "prompt": -1, "max_tokens": 1}',
                 b'{"a": ' * 5000,
                 b'{"temperature": 1e999, "messages": [{"role": "user", "content": "x"}], "input": 1, "max_tokens": 1}',
                 b'{"messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x", "max_tokens": -1, "max_output_tokens": -1}',
@@ -268,9 +273,7 @@ def main():
     for kind in ("answered", "left", "nonsense refused"):
         if not load.counts.get(kind):
             fail(f"no client was '{kind}': the load was too short to say anything")
-    status = server.stop()
-    if status != 0:
-        fail(f"the server ended with {status}:\n" + "".join(server.lines[-40:]))
+    ended(server)
 
 
 if __name__ == "__main__":
