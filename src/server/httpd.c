@@ -122,7 +122,7 @@ static void add_headers(const HttpRequest *r, struct MHD_Response *response, con
 static void set_reply(HttpRequest *r, const HttpReply *reply, struct MHD_Response *response, size_t len) {
   if (response) add_headers(r, response, reply);
   pthread_mutex_lock(&r->mu);
-  if (r->gone) r->cut = true; // nobody to answer
+  if (r->gone || !r->conn) r->cut = true; // nobody to answer
   if (r->status || r->cut) {
     if (response) MHD_destroy_response(response);
   } else if (response) {
@@ -309,9 +309,10 @@ static void call(HttpRequest *r) {
 static enum MHD_Result send_or_wait(HttpRequest *r, struct MHD_Connection *conn) {
   enum MHD_Result result = MHD_YES;
   pthread_mutex_lock(&r->mu);
-  if (r->response && !r->queued) {
+  struct MHD_Response *response = r->queued ? NULL : r->response;
+  if (response) {
     r->queued = true;
-    result = MHD_queue_response(conn, (unsigned)r->status, r->response);
+    r->response = NULL; // libmicrohttpd's now: a stream's holds a reference to the request
   } else if (r->cut) {
     result = MHD_NO;
   } else if (!r->queued) {
@@ -319,6 +320,10 @@ static enum MHD_Result send_or_wait(HttpRequest *r, struct MHD_Connection *conn)
     r->suspended = true;
   }
   pthread_mutex_unlock(&r->mu);
+  if (!response) return result;
+  // Without `mu`: libmicrohttpd locks the response, as it does when it calls read_stream.
+  result = MHD_queue_response(conn, (unsigned)r->status, response);
+  MHD_destroy_response(response);
   return result;
 }
 
@@ -361,6 +366,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
   watch_remove(r);
   pthread_mutex_lock(&r->mu);
   memcpy(note, r->note, sizeof note);
+  struct MHD_Response *unsent = r->response;
+  r->response = NULL;
   r->conn = NULL;
   r->suspended = false;
   if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK || r->cut) r->gone = true;
@@ -375,6 +382,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
                          .bytes_out = r->n_out,
                          .seconds = clock_now() - r->started};
   pthread_mutex_unlock(&r->mu);
+  if (unsent) MHD_destroy_response(unsent);
   if (done.gone) watch_tell_gone(r);
   h->p.done(h->p.user, &done);
   atomic_fetch_sub(&h->body_now, r->counted);
