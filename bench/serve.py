@@ -5,7 +5,7 @@
 
 For every batch: so many clients stream at once, each from a prompt of its own of 16 tokens. `generation` counts
 the tokens that came while all of them were generating; `time to first token` is the client's. Then one client
-with a prompt of 512 tokens that the server has not read (miss), and the same again (hit). With --port a server
+with a message of about 512 tokens that the server has not read (miss), and the same again (hit). With --port a server
 that runs already is asked (start it with --parallel 16).
 """
 
@@ -27,8 +27,9 @@ NO_END = {"1": -100, "106": -100}  # so that a model of random weights goes on
 
 def stream(port, prompt, tokens, start, out, i):
     """Times at which tokens came, since the request was sent."""
+    chat = isinstance(prompt, str)
     body = {
-        "prompt": prompt,
+        **({"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}),
         "max_tokens": tokens,
         "temperature": 1,
         "seed": i,
@@ -40,7 +41,7 @@ def stream(port, prompt, tokens, start, out, i):
     c.connect()
     start.wait()
     sent = time.perf_counter()
-    c.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+    c.request("POST", "/v1/chat/completions" if chat else "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
     r = c.getresponse()
     times, usage = [], None
     for line in r:
@@ -48,7 +49,9 @@ def stream(port, prompt, tokens, start, out, i):
             continue
         v = json.loads(line[6:])
         usage = v.get("usage") or usage
-        if v["choices"] and v["choices"][0].get("text"):
+        choice = v["choices"][0] if v["choices"] else {}
+        delta = choice.get("delta") or choice
+        if delta.get("text") or delta.get("content") or delta.get("reasoning_content"):
             times.append(time.perf_counter())
     c.close()
     if r.status != 200 or not usage:
@@ -84,6 +87,7 @@ def measure(port, prompts, tokens):
         "overall": total / wall,
         "first_median": firsts[len(firsts) // 2],
         "first_max": firsts[-1],
+        "prompt": got[0][2]["prompt_tokens"],
         "cached": got[0][2].get("prompt_tokens_details", {}).get("cached_tokens", 0),
     }
 
@@ -130,12 +134,12 @@ def main():
             f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |",
             flush=True,
         )
-    long = ids(a.prompt)
+    long = " ".join(str(rng.randrange(100, 1000)) for _ in range(a.prompt // 4))  # a number is four tokens
     miss, hit = measure(port, [long], 4), measure(port, [long], 4)
     if server:
         server.stop()
     for name, r in (("miss", miss), ("hit", hit)):
-        print(f"prompt of {a.prompt}, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
+        print(f"message of {r['prompt']} tokens, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
     if not a.no_bench:
         print(json.dumps(plain(a.zaya, a.bundle, a.batches, a.tokens, a.threads)))
 
