@@ -468,6 +468,36 @@ class Chat(unittest.TestCase):
             self.assertTrue(self.s.wait_metric("zaya_engine_cancelled_total", before + 1))
             self.assertTrue(self.s.wait_metric("zaya_running", 0))
 
+    def settled(self):
+        """Waits until nothing is being read any more, prepared prompts included."""
+        before = None
+        while (now := (self.s.metrics()["zaya_engine_read_tokens_total"], self.s.metrics()["zaya_running"])) != before:
+            before = now
+            time.sleep(0.3)
+
+    def test_next_turn_reads_only_what_is_new(self):
+        messages = [{"role": "user", "content": "My name is Anna. " + "The museum has 4 doors. " * 40}]
+        for effort in ("none", "high"):
+            first = self.ask(messages=messages, reasoning_effort=effort, max_tokens=200, seed=3)
+            answer = first["choices"][0]["message"]["content"]
+            self.settled()
+            talk = messages + [{"role": "assistant", "content": answer}, {"role": "user", "content": "What is my name?"}]
+            second = self.ask(messages=talk, reasoning_effort=effort)["usage"]
+            new = second["prompt_tokens"] - second["prompt_tokens_details"]["cached_tokens"]
+            self.assertLess(new, 25, second)  # the question and the head of the answer
+            again = self.ask(messages=messages, reasoning_effort=effort, max_tokens=200, seed=3)
+            self.assertEqual(again["choices"][0]["message"]["content"], answer)
+
+    def test_call_in_history_is_the_text_that_was_written(self):
+        first = self.s.json("POST", "/v1/chat/completions", WEATHER)
+        call = first["choices"][0]["message"]["tool_calls"][0]
+        self.settled()
+        talk = WEATHER["messages"] + [{"role": "assistant", "content": "", "tool_calls": [call]},
+                                      {"role": "tool", "tool_call_id": call["id"], "content": "17 degrees"}]
+        u = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "messages": talk})["usage"]
+        self.assertGreaterEqual(u["prompt_tokens_details"]["cached_tokens"],
+                                first["usage"]["prompt_tokens"] + first["usage"]["completion_tokens"] - 8, u)
+
     def test_pipelined_and_half_requests(self):
         with self.s.connect() as s:
             s.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
