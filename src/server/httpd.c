@@ -392,6 +392,16 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
   pthread_mutex_unlock(&h->mu);
 }
 
+static void on_connection(void *cls, struct MHD_Connection *conn, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+  Http *h = cls;
+  (void)conn, (void)context;
+  if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    atomic_fetch_add(&h->n_connections, 1);
+  else
+    atomic_fetch_sub(&h->n_connections, 1);
+}
+
 // --- the server ------------------------------------------------------------------------------------
 
 static bool is_loopback(const struct sockaddr *a) {
@@ -439,17 +449,6 @@ static unsigned connection_limit(void) {
   return limit.rlim_cur > 64 ? (unsigned)limit.rlim_cur / 2 : 16;
 }
 
-static bool start_daemon(Http *h, zaya_error *err) {
-  unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
-  flags |= MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES ? MHD_USE_EPOLL : MHD_USE_POLL;
-  h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, MHD_OPTION_LISTEN_SOCKET, h->socket,
-                               MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_CONNECTION_LIMIT,
-                               connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->p.idle_seconds,
-                               MHD_OPTION_END);
-  return h->daemon ||
-         err_set(err, ZAYA_E_NETWORK, "cannot start an HTTP server on %s, port %d", h->p.host, h->port);
-}
-
 Http *httpd_new(const HttpParams *params, zaya_error *err) {
   Http *h = calloc(1, sizeof *h);
   if (!h) {
@@ -460,18 +459,25 @@ Http *httpd_new(const HttpParams *params, zaya_error *err) {
   h->socket = h->wake[0] = h->wake[1] = -1;
   pthread_mutex_init(&h->mu, NULL);
   pthread_cond_init(&h->idle, NULL);
-  if (open_socket(h, err) && watch_start(h, err) && start_daemon(h, err)) return h;
+  if (open_socket(h, err) && watch_start(h, err)) return h;
   httpd_free(h);
   return NULL;
 }
 
+bool httpd_start(Http *h, zaya_error *err) {
+  unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+  flags |= MHD_is_feature_supported(MHD_FEATURE_EPOLL) == MHD_YES ? MHD_USE_EPOLL : MHD_USE_POLL;
+  h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, MHD_OPTION_LISTEN_SOCKET, h->socket,
+                               MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+                               on_connection, h, MHD_OPTION_CONNECTION_LIMIT, connection_limit(),
+                               MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)h->p.idle_seconds, MHD_OPTION_END);
+  return h->daemon ||
+         err_set(err, ZAYA_E_NETWORK, "cannot start an HTTP server on %s, port %d", h->p.host, h->port);
+}
+
 int httpd_port(const Http *h) { return h->port; }
 
-size_t httpd_connections(const Http *h) {
-  const union MHD_DaemonInfo *info =
-      h->daemon ? MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS) : NULL;
-  return info ? info->num_connections : 0;
-}
+size_t httpd_connections(const Http *h) { return atomic_load(&h->n_connections); }
 
 void httpd_quiesce(Http *h) {
   if (atomic_exchange(&h->quiet, true) || !h->daemon) return;

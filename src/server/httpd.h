@@ -43,7 +43,9 @@ typedef struct HttpParams {
   void *user;
 } HttpParams;
 
+// Binds the address; connections are accepted from httpd_start on, when whatever `fn` needs is in its place.
 Http *httpd_new(const HttpParams *params, zaya_error *err);
+bool httpd_start(Http *h, zaya_error *err);
 int httpd_port(const Http *h);
 size_t httpd_connections(const Http *h);
 // No new connections; requests on old ones get 503.

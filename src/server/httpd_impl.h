@@ -14,8 +14,9 @@ struct Http {
   HttpParams p;
   struct MHD_Daemon *daemon;
   int socket, port;
-  bool local;             // listens on the loopback interface only
-  atomic_bool quiet;      // no new requests
+  bool local;        // listens on the loopback interface only
+  atomic_bool quiet; // no new requests
+  atomic_size_t n_connections;
   atomic_size_t body_now; // bytes of bodies that are being read or worked on
 
   pthread_mutex_t mu;

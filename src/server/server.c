@@ -34,7 +34,10 @@ static bool start_http(Server *s, zaya_error *err) {
                         .done = on_done,
                         .user = s};
   s->http = httpd_new(&p, err);
-  return s->http != NULL;
+  if (!s->http) return false;
+  const bool v6 = strchr(s->p.host, ':') != NULL;
+  snprintf(s->url, sizeof s->url, v6 ? "http://[%s]:%d" : "http://%s:%d", s->p.host, httpd_port(s->http));
+  return httpd_start(s->http, err);
 }
 
 static bool make_envs(Server *s, zaya_error *err) {
@@ -67,11 +70,7 @@ Server *server_new(const ServerParams *params, zaya_error *err) {
   s->started = (int64_t)time(NULL);
   pthread_mutex_init(&s->mu, NULL);
   pthread_cond_init(&s->idle, NULL);
-  if (make_parts(s, err) && start_http(s, err)) {
-    const bool v6 = strchr(s->p.host, ':') != NULL;
-    snprintf(s->url, sizeof s->url, v6 ? "http://[%s]:%d" : "http://%s:%d", s->p.host, httpd_port(s->http));
-    return s;
-  }
+  if (make_parts(s, err) && start_http(s, err)) return s;
   server_free(s);
   return NULL;
 }
