@@ -1,5 +1,6 @@
 """A running `zaya serve` for tests: started on a free port, watched, stopped."""
 
+import atexit
 import http.client
 import json
 import re
@@ -14,6 +15,7 @@ class Served:
         command = [program, "serve", "-m", model, "--host", "127.0.0.1", "--port", "0", *args]
         self.lines = []
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env)
+        atexit.register(self.process.kill)  # a test that fails leaves nothing behind; harmless once it has ended
         self.port = None
         ready = threading.Event()
         self.drain = threading.Thread(target=self._drain, args=(ready,), daemon=True)
