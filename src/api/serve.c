@@ -64,6 +64,7 @@ static bool open_parts(zaya_server *s, zaya_model *m, const char *dir, const zay
 
 static bool start(zaya_server *s, zaya_model *m, const zaya_server_params *p, const zaya_sampling *sampling,
                   zaya_error *err) {
+  if (!s->engine) return false;
   json_t *props = props_of(m);
   const size_t parallel = p->engine.parallel ? p->engine.parallel : DEFAULT_PARALLEL;
   const ServerParams params = {.engine = s->engine->engine,

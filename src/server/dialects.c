@@ -76,14 +76,13 @@ json_t *dialect_logprobs(const Tok *tok, const AnswerToken *tokens, size_t n) {
 }
 
 json_t *dialect_usage(const ReplyHead *head, const Answer *answers, size_t n) {
-  const size_t drawn = answer_tokens(answers, n);
+  const size_t drawn = answer_tokens(answers, n), total = head->prompt_tokens + drawn;
   size_t thinking = 0;
   for (size_t i = 0; i < n; i++) thinking += answer_thinking_tokens(&answers[i]);
   return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens", (json_int_t)head->prompt_tokens,
-                   "completion_tokens", (json_int_t)drawn, "total_tokens",
-                   (json_int_t)(head->prompt_tokens + drawn), "prompt_tokens_details", "cached_tokens",
-                   (json_int_t)head->cached_tokens, "completion_tokens_details", "reasoning_tokens",
-                   (json_int_t)thinking);
+                   "completion_tokens", (json_int_t)drawn, "total_tokens", (json_int_t)total,
+                   "prompt_tokens_details", "cached_tokens", (json_int_t)head->cached_tokens,
+                   "completion_tokens_details", "reasoning_tokens", (json_int_t)thinking);
 }
 
 const char *dialect_finish(const Answer *answer) {

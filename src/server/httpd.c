@@ -183,10 +183,9 @@ static ssize_t read_stream(void *cls, uint64_t pos, char *buf, size_t max) {
 static void free_stream(void *cls) { httpd_unref(cls); }
 
 void httpd_stream(HttpRequest *r, const HttpReply *reply) {
-  httpd_ref(r);
   struct MHD_Response *response =
       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, r, free_stream);
-  if (!response) httpd_unref(r);
+  if (response) httpd_ref(r); // read_stream's, until free_stream
   pthread_mutex_lock(&r->mu);
   r->streams = true;
   r->written = clock_now();

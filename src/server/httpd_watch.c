@@ -66,8 +66,7 @@ static bool gather(Http *h, Round *round) {
   round->n = 1;
   for (HttpRequest *r = h->kept; go_on && r; r = r->next) {
     if (!buf_grow((void **)&round->fds, &round->cap_fds, round->n + 1, sizeof *round->fds, NULL) ||
-        !buf_grow((void **)&round->requests, &round->cap_requests, round->n + 1, sizeof *round->requests,
-                  NULL))
+        !buf_grow((void **)&round->requests, &round->cap_requests, round->n + 1, sizeof(void *), NULL))
       break; // the rest is looked at when memory is there again
     httpd_ref(r);
     round->requests[round->n] = r;
@@ -101,7 +100,7 @@ static void *watch_main(void *arg) {
   Round round = {0};
   double ticked = clock_now();
   bool ok = buf_grow((void **)&round.fds, &round.cap_fds, 64, sizeof *round.fds, NULL) &&
-            buf_grow((void **)&round.requests, &round.cap_requests, 64, sizeof *round.requests, NULL);
+            buf_grow((void **)&round.requests, &round.cap_requests, 64, sizeof(void *), NULL);
   while (ok && gather(h, &round)) {
     const double left = ticked + 1 - clock_now();
     poll(round.fds, (nfds_t)round.n, left > 0 ? (int)(left * 1000) + 1 : 0);

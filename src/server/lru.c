@@ -36,14 +36,23 @@ Lru *lru_new(size_t entries, size_t bytes, const LruType *type, zaya_error *err)
 }
 
 static void unlink_entry(Lru *l, Entry *e) {
-  *(e->newer ? &e->newer->older : &l->newest) = e->older;
-  *(e->older ? &e->older->newer : &l->oldest) = e->newer;
+  if (e->newer)
+    e->newer->older = e->older;
+  else
+    l->newest = e->older;
+  if (e->older)
+    e->older->newer = e->newer;
+  else
+    l->oldest = e->newer;
 }
 
 static void link_newest(Lru *l, Entry *e) {
   e->newer = NULL;
   e->older = l->newest;
-  *(l->newest ? &l->newest->newer : &l->oldest) = e;
+  if (l->newest)
+    l->newest->newer = e;
+  else
+    l->oldest = e;
   l->newest = e;
 }
 
