@@ -36,14 +36,14 @@ Lru *lru_new(size_t entries, size_t bytes, const LruType *type, zaya_error *err)
 }
 
 static void unlink_entry(Lru *l, Entry *e) {
-  if (e->newer)
-    e->newer->older = e->older;
-  else
+  if (e == l->newest)
     l->newest = e->older;
-  if (e->older)
-    e->older->newer = e->newer;
   else
+    e->newer->older = e->older;
+  if (e == l->oldest)
     l->oldest = e->newer;
+  else
+    e->older->newer = e->newer;
 }
 
 static void link_newest(Lru *l, Entry *e) {
