@@ -376,16 +376,17 @@ static void neon_attend(const KernAttend *a) {
     kern_scalar.attend(a);
     return;
   }
+  const uint16_t *k = a->k, *v = a->v;
   float p[KERN_BLOCK];
   for (size_t h = 0; h < a->heads; h++) {
-    for (size_t i = 0; i < a->n; i++) p[i] = score(a->q + h * a->q_stride, a->k + i * a->kv_stride, a->dim);
+    for (size_t i = 0; i < a->n; i++) p[i] = score(a->q + h * a->q_stride, k + i * a->kv_stride, a->dim);
     exponentials(p, a->n, &a->max[h], &a->sum[h]);
     for (size_t d = 0; d < a->dim; d += 16) {
       Lanes acc = lanes_zero();
       for (size_t i = 0; i < a->n; i++)
 #pragma GCC unroll 4
         for (size_t c = 0; c < 4; c++)
-          acc.v[c] = vfmaq_n_f32(acc.v[c], load_f16(a->v + i * a->kv_stride + d + 4 * c), p[i]);
+          acc.v[c] = vfmaq_n_f32(acc.v[c], load_f16(v + i * a->kv_stride + d + 4 * c), p[i]);
       for (size_t c = 0; c < 4; c++) vst1q_f32(a->out + h * a->dim + d + 4 * c, acc.v[c]);
     }
   }
