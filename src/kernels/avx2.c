@@ -479,7 +479,8 @@ INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p)
       k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
       acc[c] = lanes_zero();
     }
-    for (size_t d = 0; d < a->dim; d += 16) {
+    size_t d = 0;
+    for (; d + 16 <= a->dim; d += 16) {
       const __m256 q0 = _mm256_loadu_ps(q + d), q1 = _mm256_loadu_ps(q + d + 8);
 #pragma GCC unroll 4
       for (int c = 0; c < 4; c++) {
@@ -487,6 +488,8 @@ INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p)
         acc[c].hi = _mm256_fmadd_ps(q1, load_kv(q8, a->k, k[c] + d + 8), acc[c].hi);
       }
     }
+    for (int c = 0; d < a->dim && c < 4; c++) // 8 elements are left
+      acc[c].lo = _mm256_fmadd_ps(_mm256_loadu_ps(q + d), load_kv(q8, a->k, k[c] + d), acc[c].lo);
     _mm_storeu_ps(p + i, add_lanes_4(acc));
   }
 }
@@ -509,22 +512,23 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
   *sum = add_lanes((Lanes){_mm256_loadu_ps(lane), _mm256_loadu_ps(lane + 8)});
 }
 
-// out[h .. h + 3][d .. d + 16) = sum over positions of p * v; heads that are not there repeat the last.
-INLINE void weigh_4(const bool q8, const KernAttend *a, size_t h, size_t d, float p[4][KERN_BLOCK]) {
+// out[h .. h + 3][d .. d + 16) = sum over positions of p * v; of 8 elements when HALF.
+INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t h, size_t d,
+                    float p[4][KERN_BLOCK]) {
   Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
   for (size_t i = 0; i < a->n; i++) {
     const size_t v = i * a->kv_stride + d;
-    const __m256 v0 = load_kv(q8, a->v, v), v1 = load_kv(q8, a->v, v + 8);
+    const __m256 v0 = load_kv(q8, a->v, v), v1 = HALF ? v0 : load_kv(q8, a->v, v + 8);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       const __m256 w = _mm256_set1_ps(p[j][i]);
       acc[j].lo = _mm256_fmadd_ps(w, v0, acc[j].lo);
-      acc[j].hi = _mm256_fmadd_ps(w, v1, acc[j].hi);
+      if (!HALF) acc[j].hi = _mm256_fmadd_ps(w, v1, acc[j].hi);
     }
   }
   for (size_t j = 0; j < 4 && h + j < a->heads; j++) {
     _mm256_storeu_ps(a->out + (h + j) * a->dim + d, acc[j].lo);
-    _mm256_storeu_ps(a->out + (h + j) * a->dim + d + 8, acc[j].hi);
+    if (!HALF) _mm256_storeu_ps(a->out + (h + j) * a->dim + d + 8, acc[j].hi);
   }
 }
 
@@ -539,7 +543,9 @@ INLINE void attend(const bool q8, const KernAttend *a) {
       if (q8) scale_by(p[j], a->v_scale, a->n);
     }
     for (size_t j = n; j < 4; j++) memset(p[j], 0, sizeof p[j]);
-    for (size_t d = 0; d < a->dim; d += 16) weigh_4(q8, a, h, d, p);
+    size_t d = 0;
+    for (; d + 16 <= a->dim; d += 16) weigh_4(q8, false, a, h, d, p);
+    if (d < a->dim) weigh_4(q8, true, a, h, d, p);
   }
 }
 

@@ -713,12 +713,15 @@ static void avx512_silu_mul(float *gate, const float *up, size_t n) {
   }
 }
 
-// 16 elements of keys or values from element i on.
-INLINE __m512 load_kv(const bool q8, const void *kv, size_t i) {
-  if (q8)
-    return _mm512_cvtepi32_ps(
-        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)((const int8_t *)kv + i))));
-  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)kv + i)));
+// 16 elements of keys or values from element i on; the first 8 and zeros when HALF.
+INLINE __m512 load_kv(const bool q8, const bool HALF, const void *kv, size_t i) {
+  if (q8) {
+    const __m128i *p = (const __m128i *)(const void *)((const int8_t *)kv + i);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(HALF ? _mm_loadl_epi64(p) : _mm_loadu_si128(p)));
+  }
+  const uint16_t *p = (const uint16_t *)kv + i;
+  if (HALF) return _mm512_cvtph_ps(_mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p)));
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
 // p *= scale
@@ -727,6 +730,23 @@ INLINE void scale_by(float *p, const float *scale, size_t n) {
     const __mmask16 m = first_lanes(n - i);
     const __m512 s = _mm512_mul_ps(_mm512_maskz_loadu_ps(m, p + i), _mm512_maskz_loadu_ps(m, scale + i));
     _mm512_mask_storeu_ps(p + i, m, s);
+  }
+}
+
+// 16 elements (8 when HALF, which leaves the other lanes alone) of four positions times four heads.
+INLINE void score_step(const bool q8, const bool HALF, const void *keys, const size_t *k,
+                       const float *const *q, size_t d, __m512 *acc) {
+  __m512 kv[4];
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; c++) kv[c] = load_kv(q8, HALF, keys, k[c] + d);
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    const __m512 qv = HALF ? _mm512_maskz_loadu_ps(0xFF, q[j] + d) : _mm512_loadu_ps(q[j] + d);
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+      __m512 *at = &acc[4 * c + j];
+      *at = HALF ? _mm512_mask3_fmadd_ps(qv, kv[c], *at, 0xFF) : _mm512_fmadd_ps(qv, kv[c], *at);
+    }
   }
 }
 
@@ -740,17 +760,9 @@ INLINE void scores_4(const bool q8, const KernAttend *a, size_t h, float p[4][KE
     __m512 acc[16]; // acc[4 c + j]: position i + c, head h + j
 #pragma GCC unroll 16
     for (int c = 0; c < 16; c++) acc[c] = _mm512_setzero_ps();
-    for (size_t d = 0; d < a->dim; d += 16) {
-      __m512 kv[4];
-#pragma GCC unroll 4
-      for (int c = 0; c < 4; c++) kv[c] = load_kv(q8, a->k, k[c] + d);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) {
-        const __m512 qv = _mm512_loadu_ps(q[j] + d);
-#pragma GCC unroll 4
-        for (int c = 0; c < 4; c++) acc[4 * c + j] = _mm512_fmadd_ps(qv, kv[c], acc[4 * c + j]);
-      }
-    }
+    size_t d = 0;
+    for (; d + 16 <= a->dim; d += 16) score_step(q8, false, a->k, k, q, d, acc);
+    if (d < a->dim) score_step(q8, true, a->k, k, q, d, acc);
     const __m512 s = add_lanes_16(acc);
     _mm_storeu_ps(p[0] + i, _mm512_extractf32x4_ps(s, 0));
     _mm_storeu_ps(p[1] + i, _mm512_extractf32x4_ps(s, 1));
@@ -775,8 +787,8 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
   *sum = add_lanes(acc);
 }
 
-// out[h .. h + 3][d .. d + 16 NV) = sum over positions of p * v.
-INLINE void weigh_4(const bool q8, const int NV, const KernAttend *a, size_t h, size_t d,
+// out[h .. h + 3][d .. d + 16 NV) = sum over positions of p * v; the last of the NV has 8 when HALF.
+INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAttend *a, size_t h, size_t d,
                     float p[4][KERN_BLOCK]) {
   __m512 acc[4][4];
 #pragma GCC unroll 4
@@ -786,7 +798,8 @@ INLINE void weigh_4(const bool q8, const int NV, const KernAttend *a, size_t h, 
   for (size_t i = 0; i < a->n; i++) {
     __m512 v[4];
 #pragma GCC unroll 4
-    for (int c = 0; c < NV; c++) v[c] = load_kv(q8, a->v, i * a->kv_stride + d + 16 * (size_t)c);
+    for (int c = 0; c < NV; c++)
+      v[c] = load_kv(q8, HALF && c == NV - 1, a->v, i * a->kv_stride + d + 16 * (size_t)c);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       const __m512 w = _mm512_set1_ps(p[j][i]);
@@ -799,7 +812,8 @@ INLINE void weigh_4(const bool q8, const int NV, const KernAttend *a, size_t h, 
     if (h + j < a->heads)
 #pragma GCC unroll 4
       for (size_t c = 0; c < (size_t)NV; c++)
-        _mm512_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c, acc[j][c]);
+        _mm512_mask_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c,
+                              HALF && c == (size_t)NV - 1 ? 0xFF : 0xFFFF, acc[j][c]);
 }
 
 INLINE void attend(const bool q8, const KernAttend *a) {
@@ -812,8 +826,14 @@ INLINE void attend(const bool q8, const KernAttend *a) {
       if (q8) scale_by(p[j], a->v_scale, a->n);
     }
     size_t d = 0;
-    for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, a, h, d, p);
-    for (; d < a->dim; d += 16) weigh_4(q8, 1, a, h, d, p);
+    for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, false, a, h, d, p);
+    for (; d + 32 <= a->dim; d += 16) weigh_4(q8, 1, false, a, h, d, p);
+    if (d + 24 == a->dim)
+      weigh_4(q8, 2, true, a, h, d, p);
+    else if (d + 16 == a->dim)
+      weigh_4(q8, 1, false, a, h, d, p);
+    else if (d < a->dim)
+      weigh_4(q8, 1, true, a, h, d, p);
   }
 }
 

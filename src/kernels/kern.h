@@ -114,7 +114,7 @@ typedef struct Kern {
                   size_t y_stride);
   // gate = silu(gate) * up
   void (*silu_mul)(float *gate, const float *up, size_t n);
-  // dim must be a multiple of 16
+  // dim must be a multiple of 8; the scalar truth takes any
   void (*attend)(const KernAttend *a);
   // float32 to float16, to nearest even; what is larger than 65504 becomes 65504
   void (*to_f16)(const float *x, uint16_t *y, size_t n);

@@ -343,13 +343,52 @@ static void neon_silu_mul(float *gate, const float *up, size_t n) {
   for (; i < n; i++) gate[i] = gate[i] / (1.0f + kmath_exp(-gate[i])) * up[i];
 }
 
-INLINE float score(const float *q, const uint16_t *k, size_t dim) {
-  Lanes acc = lanes_zero();
-  for (size_t d = 0; d < dim; d += 16)
+// 8 elements of keys or values from element i on.
+INLINE void load_kv(const bool q8, const void *kv, size_t i, float32x4_t out[2]) {
+  if (q8) {
+    const int16x8_t v = vmovl_s8(vld1_s8((const int8_t *)kv + i));
+    out[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(v)));
+    out[1] = vcvtq_f32_s32(vmovl_high_s16(v));
+  } else {
+    out[0] = load_f16((const uint16_t *)kv + i);
+    out[1] = load_f16((const uint16_t *)kv + i + 4);
+  }
+}
+
+// Elements d .. d + 7 of head q times those of four positions, to lanes 4 half .. 4 half + 7.
+INLINE void score_step(const bool q8, const void *keys, const size_t *k, const float *q, size_t d,
+                       const int half, Lanes *acc) {
+  const float32x4_t q0 = vld1q_f32(q + d), q1 = vld1q_f32(q + d + 4);
 #pragma GCC unroll 4
-    for (size_t c = 0; c < 4; c++)
-      acc.v[c] = vfmaq_f32(acc.v[c], vld1q_f32(q + d + 4 * c), load_f16(k + d + 4 * c));
-  return add_lanes(acc);
+  for (int c = 0; c < 4; c++) {
+    float32x4_t v[2];
+    load_kv(q8, keys, k[c] + d, v);
+    acc[c].v[half] = vfmaq_f32(acc[c].v[half], q0, v[0]);
+    acc[c].v[half + 1] = vfmaq_f32(acc[c].v[half + 1], q1, v[1]);
+  }
+}
+
+// Scores of head q at all positions, four at a time.
+INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p) {
+  for (size_t i = 0; i < a->n; i += 4) {
+    size_t k[4], d = 0;
+    Lanes acc[4];
+    for (size_t c = 0; c < 4; c++) {
+      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+      acc[c] = lanes_zero();
+    }
+    for (; d + 16 <= a->dim; d += 16) {
+      score_step(q8, a->k, k, q, d, 0, acc);
+      score_step(q8, a->k, k, q, d + 8, 2, acc);
+    }
+    if (d < a->dim) score_step(q8, a->k, k, q, d, 0, acc);
+#pragma GCC unroll 4
+    for (size_t c = 0; c < 4; c++) p[i + c] = add_lanes(acc[c]);
+  }
+}
+
+INLINE void scale_by(float *p, const float *scale, size_t n) {
+  for (size_t i = 0; i < n; i++) p[i] *= scale[i];
 }
 
 // p = exp(p - max) in place; the sum in lanes of 16 positions.
@@ -371,25 +410,47 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
       add_lanes((Lanes){{vld1q_f32(lane), vld1q_f32(lane + 4), vld1q_f32(lane + 8), vld1q_f32(lane + 12)}});
 }
 
-static void neon_attend(const KernAttend *a) {
-  if (a->k_scale) { // int8 keys and values have no kernel here yet
-    kern_scalar.attend(a);
-    return;
-  }
-  const uint16_t *k = a->k, *v = a->v;
-  float p[KERN_BLOCK];
-  for (size_t h = 0; h < a->heads; h++) {
-    for (size_t i = 0; i < a->n; i++) p[i] = score(a->q + h * a->q_stride, k + i * a->kv_stride, a->dim);
-    exponentials(p, a->n, &a->max[h], &a->sum[h]);
-    for (size_t d = 0; d < a->dim; d += 16) {
-      Lanes acc = lanes_zero();
-      for (size_t i = 0; i < a->n; i++)
+// out[h .. h + 3][d .. d + 16) = sum over positions of p * v; of 8 elements when HALF.
+INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t h, size_t d,
+                    float p[4][KERN_BLOCK]) {
+  const size_t parts = HALF ? 2 : 4;
+  Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
+  for (size_t i = 0; i < a->n; i++) {
+    float32x4_t v[4];
+    load_kv(q8, a->v, i * a->kv_stride + d, v);
+    if (!HALF) load_kv(q8, a->v, i * a->kv_stride + d + 8, v + 2);
 #pragma GCC unroll 4
-        for (size_t c = 0; c < 4; c++)
-          acc.v[c] = vfmaq_n_f32(acc.v[c], load_f16(v + i * a->kv_stride + d + 4 * c), p[i]);
-      for (size_t c = 0; c < 4; c++) vst1q_f32(a->out + h * a->dim + d + 4 * c, acc.v[c]);
-    }
+    for (int j = 0; j < 4; j++)
+#pragma GCC unroll 4
+      for (size_t c = 0; c < parts; c++) acc[j].v[c] = vfmaq_n_f32(acc[j].v[c], v[c], p[j][i]);
   }
+  for (size_t j = 0; j < 4 && h + j < a->heads; j++)
+    for (size_t c = 0; c < parts; c++) vst1q_f32(a->out + (h + j) * a->dim + d + 4 * c, acc[j].v[c]);
+}
+
+// Four heads at a time; those that are not there weigh nothing and are not stored.
+INLINE void attend(const bool q8, const KernAttend *a) {
+  float p[4][KERN_BLOCK];
+  for (size_t h = 0; h < a->heads; h += 4) {
+    const size_t n = a->heads - h < 4 ? a->heads - h : 4;
+    for (size_t j = 0; j < n; j++) {
+      scores(q8, a, a->q + (h + j) * a->q_stride, p[j]);
+      if (q8) scale_by(p[j], a->k_scale, a->n);
+      exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
+      if (q8) scale_by(p[j], a->v_scale, a->n);
+    }
+    for (size_t j = n; j < 4; j++) memset(p[j], 0, sizeof p[j]);
+    size_t d = 0;
+    for (; d + 16 <= a->dim; d += 16) weigh_4(q8, false, a, h, d, p);
+    if (d < a->dim) weigh_4(q8, true, a, h, d, p);
+  }
+}
+
+static void neon_attend(const KernAttend *a) {
+  if (a->k_scale)
+    attend(true, a);
+  else
+    attend(false, a);
 }
 
 static void neon_to_f16(const float *x, uint16_t *y, size_t n) {

@@ -108,8 +108,8 @@ static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const P
       .sum = to->sum,
       .out = to->out,
   };
-  // The rungs take whole vectors of a head.
-  (D % 16 ? &kern_scalar : j->f->linear.kern)->attend(&a);
+  // The rungs take half vectors at the least.
+  (D % 8 ? &kern_scalar : j->f->linear.kern)->attend(&a);
 }
 
 // Takes block `b` into what the blocks before it gave.

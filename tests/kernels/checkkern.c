@@ -59,8 +59,9 @@ static void same(const char *what, const void *got, const void *want, size_t n, 
   size_t i = 0;
   while (((const uint8_t *)got)[i] == ((const uint8_t *)want)[i]) i++;
   float g = 0, w = 0;
-  memcpy(&g, (const uint8_t *)got + (i & ~(size_t)3), i + 4 <= n ? 4 : 0);
-  memcpy(&w, (const uint8_t *)want + (i & ~(size_t)3), i + 4 <= n ? 4 : 0);
+  const size_t at = i & ~(size_t)3, whole = at + 4 <= n ? 4 : 0;
+  memcpy(&g, (const uint8_t *)got + at, whole);
+  memcpy(&w, (const uint8_t *)want + at, whole);
   printf("FAIL %s.%s %s (%s; %zu x %zu): byte %zu; %.9g, expected %.9g\n", rung, kernel, what,
          flavour_names[flavour], a, b, i, (double)g, (double)w);
   failures++;
@@ -265,8 +266,10 @@ static void check_to_f16(const Kern *k) {
 }
 
 static void check_attend(const Kern *k, bool q8) {
-  static const size_t sizes[][3] = {{1, 1, 16},   {4, 256, 128}, {3, 17, 32},
-                                    {2, 100, 48}, {4, 5, 64},    {8, 31, 80}};
+  static const size_t sizes[][3] = {
+      {1, 1, 16},  {4, 256, 128}, {3, 17, 32}, {2, 100, 48}, {4, 5, 64},  {8, 31, 80}, // whole vectors
+      {5, 256, 8}, {4, 255, 24},  {3, 33, 40}, {8, 2, 72},   {1, 19, 88}, {2, 3, 120}, // a half at the end
+  };
   kernel = q8 ? "attend (int8)" : "attend";
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     const size_t heads = sizes[s][0], n = sizes[s][1], D = sizes[s][2];
@@ -298,6 +301,30 @@ static void check_attend(const Kern *k, bool q8) {
     same("out", out[0], out[1], heads * D * 4, n, D);
     guard_free_all();
   }
+}
+
+// Products that vanish below zero make every lane -0, which adding a +0 would undo: lanes that a half vector
+// does not have must be left as they are.
+static void check_attend_minus_zero(const Kern *k) {
+  enum { D = 24, N = 5 };
+  kernel = "attend (-0)";
+  KernAttend a = {.heads = 1, .n = N, .dim = D, .q_stride = D, .kv_stride = D};
+  float *q = guard_alloc(D * 4), out[2][D], max[2], sum[2];
+  uint16_t *kv = guard_alloc(N * D * 2);
+  for (int i = 0; i < D; i++) q[i] = -1e-38f;
+  for (int i = 0; i < N * D; i++) kv[i] = 1; // 6e-8
+  a.q = q;
+  a.k = a.v = kv;
+  for (int i = 0; i < 2; i++) {
+    a.out = out[i], a.max = &max[i], a.sum = &sum[i];
+    (i ? &kern_scalar : k)->attend(&a);
+  }
+  if (max[1] != 0 || !signbit(max[1]))
+    printf("FAIL the truth gives %g, not -0\n", (double)max[1]), failures++;
+  same("max", &max[0], &max[1], 4, N, D);
+  same("sum", &sum[0], &sum[1], 4, N, D);
+  same("out", out[0], out[1], D * 4, N, D);
+  guard_free_all();
 }
 
 // --- times ---------------------------------------------------------------------------------------
@@ -419,6 +446,7 @@ int main(int argc, char **argv) {
         check_to_f16(k);
         check_attend(k, false);
         check_attend(k, true);
+        check_attend_minus_zero(k);
       }
     printf("%s: %s\n", rung, failures ? "FAILED" : "every kernel gives the bits of the scalar truth");
     fflush(stdout);
