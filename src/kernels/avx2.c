@@ -320,6 +320,14 @@ INLINE __m256i broadcast_i32(const int8_t *p) {
   return _mm256_set1_epi32(v);
 }
 
+// Sums to one vector, one after the other. Left to itself GCC turns a chain of integer additions into a tree:
+// it holds all the products until the end, in memory, for want of registers.
+INLINE __m256i add_products(__m256i sum, __m256i codes, __m256i x) {
+  sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, x));
+  __asm__("" : "+x"(sum));
+  return sum;
+}
+
 // Integer dots of group g's 16 rows with NT tokens, codes below 16: at most 8 * 2 * 15 * 127 in 16 bits.
 INLINE void dots_narrow(const int NT, const uint8_t *codes, const int8_t *q, size_t half, size_t stride,
                         __m256i dot[4][2]) {
@@ -333,8 +341,8 @@ INLINE void dots_narrow(const int NT, const uint8_t *codes, const int8_t *q, siz
 #pragma GCC unroll 4
     for (int t = 0; t < NT; t++) {
       const __m256i x = broadcast_i32(qd + (size_t)t * stride);
-      sum[t][0] = _mm256_add_epi16(sum[t][0], _mm256_maddubs_epi16(c0, x));
-      sum[t][1] = _mm256_add_epi16(sum[t][1], _mm256_maddubs_epi16(c1, x));
+      sum[t][0] = add_products(sum[t][0], c0, x);
+      sum[t][1] = add_products(sum[t][1], c1, x);
     }
   }
 #pragma GCC unroll 4
@@ -352,8 +360,8 @@ INLINE void dots_wide(const int NT, const uint8_t *codes, const int8_t *q, size_
       for (size_t d = 0; d < 8; d++) {
         const __m256i c = load_bytes(codes + 64 * d + 32 * (size_t)k);
         const __m256i x = broadcast_i32(q + (d < 4 ? 4 * d : half + 4 * (d - 4)) + (size_t)t * stride);
-        lo = _mm256_add_epi16(lo, _mm256_maddubs_epi16(low_nibbles(c), x));
-        hi = _mm256_add_epi16(hi, _mm256_maddubs_epi16(high_nibbles(c), x));
+        lo = add_products(lo, low_nibbles(c), x);
+        hi = add_products(hi, high_nibbles(c), x);
       }
       dot[t][k] = _mm256_add_epi32(_mm256_madd_epi16(lo, _mm256_set1_epi16(1)),
                                    _mm256_madd_epi16(hi, _mm256_set1_epi16(16)));
