@@ -329,7 +329,8 @@ int cmd_bench(int argc, char **argv) {
           "multiplies. The limit of a run is the larger of the times its bytes and its multiplications\n"
           "need at least; the share of it is what the fastest repeat reached. For generation at a depth the\n"
           "cache is filled with noise: what is in it changes no time.",
-      .examples = "  zaya bench -m models/nano\n  zaya bench -m DIR -p 512 -n 32 -d 0 -b 1,8 -t 1,2 --parts",
+      .examples = "  zaya bench -m models/nano -d 0,1024\n  zaya bench -m DIR -p 512 -n 32 -d 0 -b 1,8 -t "
+                  "1,2 --parts",
       .opts = opts,
       .max_args = 0};
   int n_args, code;
