@@ -13,7 +13,7 @@
 #include <string.h>
 
 typedef struct ChatOptions {
-  const char *dir, *system, *tools, *thinking, *reasoning, *session, *cache_dir;
+  const char *dir, *system, *tools, *thinking, *reasoning, *session, *cache_dir, *kv;
   SamplingOptions sampling;
   int n, ctx, threads, budget;
   size_t cache_ram, cache_disk;
@@ -35,7 +35,8 @@ static char *cache_folder(const ChatOptions *o, bool interactive, zaya_error *er
 
 static bool open_engine(Chat *c, const ChatOptions *o, zaya_error *err) {
   zaya_error no_folder = {0};
-  const zaya_model_params params = {.n_threads = o->threads, .exact = o->exact};
+  const zaya_model_params params = {
+      .n_threads = o->threads, .exact = o->exact, .kv_q8 = o->kv && !strcmp(o->kv, "q8")};
   c->tok = zaya_tokenizer_open(c->dir, err);
   c->format = c->tok ? zaya_chat_open(c->dir, err) : NULL;
   c->model = c->format ? zaya_model_open(c->dir, &params, err) : NULL;
@@ -262,6 +263,8 @@ int cmd_chat(int argc, char **argv) {
       OPTION_INT("ctx", 0, &o.ctx, "N", 1, 1e9, "room for N tokens (default: 32768, or what the model has)"),
       SAMPLING_OPTIONS(&o.sampling),
       OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
+      OPTION_ENUM("kv", 0, &o.kv, "f16|q8",
+                  "keep the context in float16 or in int8, which takes half the memory\n(default: f16)"),
       OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
       OPTION_FLAG("json", 0, &o.json, "one JSON object per answer, a line each"),
       OPTION_END};

@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct ServeOptions {
-  const char *dir, *host, *key, *key_file, *cors, *log_format, *log_file, *alias, *cache_dir;
+  const char *dir, *host, *key, *key_file, *cors, *log_format, *log_file, *alias, *cache_dir, *kv;
   int port, ctx, parallel, queue, threads, timeout, drain;
   size_t cache_ram, cache_disk, max_body;
   bool log_text, no_page, exact;
@@ -110,7 +110,8 @@ static int serve(const ServeOptions *o, const OptSpec *spec) {
   sigset_t signals;
   if (!read_keys(o, &text, keys, &n_keys, &err)) return fail("serve", &err);
   block_signals(&signals);
-  const zaya_model_params model_params = {.n_threads = o->threads, .exact = o->exact};
+  const zaya_model_params model_params = {
+      .n_threads = o->threads, .exact = o->exact, .kv_q8 = o->kv && !strcmp(o->kv, "q8")};
   const zaya_server_params params = params_of(o, spec, keys, n_keys);
   zaya_model *m = zaya_model_open(o->dir, &model_params, &err);
   if (m) print_notes("serve", m);
@@ -156,6 +157,8 @@ int cmd_serve(int argc, char **argv) {
       OPTION_SIZE("max-body", 0, &o.max_body, "SIZE", "of a request (default: 16M); more gets 413"),
       OPTION_FLAG("no-page", 0, &o.no_page, "no chat page at /"),
       OPTION_INT("threads", 't', &o.threads, "N", 1, 1024, "threads (default: all cores)"),
+      OPTION_ENUM("kv", 0, &o.kv, "f16|q8",
+                  "keep contexts in float16 or in int8, which takes half the memory\n(default: f16)"),
       OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
       OPTION_END};
   OptSpec spec = {

@@ -365,10 +365,12 @@ void engine_stats(const Engine *e, EngineStats *out) {
   out->store_writes = s.writes;
 }
 
-// What the library's version computes may differ in its last bits from another's: that is part of it.
+// What the library's version computes may differ in its last bits from another's: that is part of it, and so is
+// how precisely keys and values are kept.
 uint64_t engine_identity(const Forward *f, const char *dir, const Tok *tok) {
   static const char *const files[] = {"config.json", "model.safetensors.index.json"};
-  uint64_t h = hash64(f->w->fingerprint, ZAYA_VERSION, strlen(ZAYA_VERSION));
+  const int32_t kv = (int32_t)f->kv;
+  uint64_t h = hash64(hash64(f->w->fingerprint, ZAYA_VERSION, strlen(ZAYA_VERSION)), &kv, sizeof kv);
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     Buf path = {0}, text = {0};
     if (buf_printf(&path, NULL, "%s/%s", dir, files[i]) &&

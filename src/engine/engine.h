@@ -22,7 +22,7 @@ typedef struct EngineParams {
   Forward *forward; // used under `lock` only
   pthread_mutex_t *lock;
   const Tok *tok;
-  uint64_t identity;     // of bundle and tokenizer, for the disk store
+  uint64_t identity;     // of bundle, tokenizer and KV type, for the disk store
   size_t ctx;            // tokens of one sequence at most
   size_t parallel;       // sequences that are read or generate at the same time, 1 .. ENGINE_MAX_PARALLEL
   size_t queue;          // choices that may wait; more are refused
