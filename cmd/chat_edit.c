@@ -141,13 +141,23 @@ static unsigned char key_newline(EditLine *el, int c) {
   return CC_REFRESH;
 }
 
-// What the terminal brackets as pasted, without the characters that would drive it.
+// Whether `b` is the second half of a line's end, of which `*before` was the first. The editor has the
+// terminal exchange CR and LF, so that they come in either order.
+static bool ends_line_again(int b, int *before) {
+  const bool again = (b == '\n' && *before == '\r') || (b == '\r' && *before == '\n');
+  *before = again ? 0 : b;
+  return again;
+}
+
+// What the terminal brackets as pasted, without the characters that would drive it. Lines end with CR, LF or
+// both.
 static bool read_paste(ChatEdit *e, zaya_text *text) {
   static const char end[] = "\033[201~";
   const size_t n_end = sizeof end - 1;
-  for (;;) {
+  for (int before = 0;;) {
     const int b = next_byte(e);
     if (b < 0) return false;
+    if (ends_line_again(b, &before)) continue;
     const char c = (char)(b == '\r' ? '\n' : b);
     if (!append(text, &c, 1, &(zaya_error){0})) return false;
     if (text->len >= n_end && !memcmp(text->data + text->len - n_end, end, n_end)) break;
@@ -360,6 +370,8 @@ ChatLineEvent chat_edit_read(ChatEdit *e, bool more, zaya_text *out, zaya_error 
   e->more = more;
   e->interrupted = e->ended = false;
   chat_term_set(CHAT_TERM_EDIT);
+  // Before the prompt is there: the editor itself would let the terminal edit the first keys, byte by byte.
+  el_set(e->el, EL_PREP_TERM, 1);
   const char *line = el_gets(e->el, &n);
   ChatLineEvent event = CHAT_LINE_END;
   if (e->interrupted) {

@@ -182,8 +182,17 @@ bool chat_store_load(ChatStore *s, ChatSet *set, ChatTalk *talk, zaya_error *err
 
 // --- writing -------------------------------------------------------------------------------------
 
-// Writes `text` under another name first and renames it, so that the file is whole at every moment.
-static bool write_whole(const char *path, const char *text, zaya_error *err) {
+// Gives the file `part` the name `path`. With `taken` no file loses its name to it: *taken says that there is
+// one.
+static bool put_in_place(const char *part, const char *path, bool *taken) {
+  if (!taken) return rename(part, path) == 0;
+  if (link(part, path) == 0) return remove(part) == 0;
+  *taken = errno == EEXIST;
+  return !*taken && rename(part, path) == 0; // a file system without links
+}
+
+// Writes `text` under another name first, so that the file is whole at every moment.
+static bool write_whole(const char *path, const char *text, bool *taken, zaya_error *err) {
   char *part = joined(path, ".XXXXXX", "", err);
   if (!part) return false;
   const int fd = mkstemp(part);
@@ -196,7 +205,7 @@ static bool write_whole(const char *path, const char *text, zaya_error *err) {
   }
   ok = ok && fsync(fd) == 0;
   if (fd >= 0 && close(fd) != 0) ok = false;
-  ok = ok && rename(part, path) == 0;
+  ok = ok && put_in_place(part, path, taken);
   if (!ok) failed(err, path, strerror(errno));
   if (!ok && fd >= 0) remove(part);
   free(part);
@@ -219,6 +228,22 @@ static json_t *title_of(const ChatTalk *talk) {
   return json_stringn(text, n);
 }
 
+// Another chat may have found the same name free at the same time: then the next one is taken.
+static bool write_session(ChatStore *s, const char *text, zaya_error *err) {
+  for (;;) {
+    zaya_error why = {0};
+    bool taken = false;
+    if (write_whole(s->path, text, s->fresh ? &taken : NULL, &why)) break;
+    if (!taken) {
+      *err = why;
+      return false;
+    }
+    if (!chat_store_open_auto(s, err)) return false;
+  }
+  s->fresh = false;
+  return true;
+}
+
 bool chat_store_save(ChatStore *s, const ChatSet *set, const ChatTalk *talk, const char *model,
                      zaya_error *err) {
   struct stat now;
@@ -238,7 +263,7 @@ bool chat_store_save(ChatStore *s, const ChatSet *set, const ChatTalk *talk, con
                            chat_set_save(set), "messages", talk->messages);
   char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
   json_decref(root);
-  ok = text ? write_whole(s->path, text, err) : out_of_memory(err);
+  ok = text ? write_session(s, text, err) : out_of_memory(err);
   free(text);
   s->known = ok && stat(s->path, &s->seen) == 0;
   return ok;
@@ -337,7 +362,8 @@ bool chat_store_open_auto(ChatStore *s, zaya_error *err) {
   for (int i = 0; i < 1000; i++) { // several in one second
     snprintf(name, sizeof name, i ? "%s%s-%d" : "%s%s", auto_prefix, when, i);
     if (!chat_store_open(s, name, err)) return false;
-    if (!chat_store_exists(s)) return true;
+    s->fresh = !chat_store_exists(s);
+    if (s->fresh) return true;
   }
   return failed(err, s->path, "no free name for the session");
 }

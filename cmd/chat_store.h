@@ -11,6 +11,7 @@
 typedef struct ChatStore {
   char *path;       // NULL: none yet
   char *name;       // for messages
+  bool fresh;       // named by open_auto and not written yet: a file of that name is another chat's
   bool known;       // `seen` is how the file was when it was last read or written here
   struct stat seen; // another program's changes are not overwritten
 } ChatStore;

@@ -365,8 +365,8 @@ void engine_stats(const Engine *e, EngineStats *out) {
   out->store_writes = s.writes;
 }
 
-// What the library's version computes may differ in its last bits from another's: that is part of it, and so is
-// how precisely keys and values are kept.
+// What the library's version computes may differ in its last bits from another's: that is part of it, and so
+// is how precisely keys and values are kept.
 uint64_t engine_identity(const Forward *f, const char *dir, const Tok *tok) {
   static const char *const files[] = {"config.json", "model.safetensors.index.json"};
   const int32_t kv = (int32_t)f->kv;

@@ -54,6 +54,31 @@ is 4 "$(python3 -c 'import json,sys; print(len(json.load(open(sys.argv[1]))["mes
 is 700 "$(stat -c %a "$HOME/.local/share/zaya/sessions")"
 is "" "$(find "$HOME" -name '*.json.*')" # nothing half-written
 
+# What was read is not read again: not in the second turn, nor behind /undo, nor in another program that loads the
+# session and has the folder. Keys and values of another precision are none of it.
+used() { field '["usage"]["cached_tokens"] / d["usage"]["prompt_tokens"]'; } # the cached part of each prompt
+mostly() { python3 -c 'import sys; p=eval(sys.argv[1]); assert [x > 0.9 for x in p] == eval(sys.argv[2]), p' "$@"; }
+python3 -c 'print("Please remember this: " + "the quick brown fox jumps over the lazy dog and runs away. " * 60)' >"$scratch/story"
+kept() { chat -n 30 --json --cache-dir "$scratch/kv" "$@" 2>/dev/null; }
+mostly "$( (cat "$scratch/story"; printf 'What is the capital of France?\n/undo\nAnd 2 plus 3?\n/save fox\n') | kept | used)" "[False, True, True]"
+[ -n "$(find "$scratch/kv" -name '*.zkv')" ]
+mostly "$(printf '/load fox\nWhat is the capital of France?\n' | kept | used)" "[True]"
+mostly "$(printf '/load fox\nWhat is the capital of France?\nHello.\n' | kept --kv q8 | used)" "[False, True]"
+mostly "$(printf 'What is the capital of Italy?\n' | kept --kv q8 --session fox | used)" "[True]"
+mostly "$(printf 'What is the capital of Spain?\n' | kept --session fox | used)" "[True]"
+[[ $( (cat "$scratch/story"; printf 'Hello.\n/stats\n') | chat -n 5 2>/dev/null) =~ "last answer:   prompt "([0-9]+)" tokens, "([0-9]+)" of them cached" ]]
+[ "${BASH_REMATCH[2]}" -gt $((BASH_REMATCH[1] * 9 / 10)) ]
+
+# Conversations without a name that are saved in the same second have names of their own.
+before=$(ls "$HOME/.local/share/zaya/sessions" | wc -l)
+for i in 1 2 3 4 5 6 7 8; do
+  (while [ ! -e "$scratch/go" ]; do sleep 0.01; done; echo '/save') | chat >/dev/null 2>"$scratch/auto.$i" &
+done
+touch "$scratch/go"
+wait
+is 8 "$(cat "$scratch"/auto.* | grep -o 'saved as auto-.*' | sort -u | wc -l)"
+is $((before + 8)) "$(ls "$HOME/.local/share/zaya/sessions" | wc -l)"
+
 # A file's text goes with the next message, fenced.
 printf 'a\n```\nb' >"$scratch/note.txt"
 printf '/file %s\nRead it.\n' "$scratch/note.txt" | chat --session "$scratch/f.json" -n 3 >/dev/null 2>&1
@@ -101,6 +126,8 @@ bad '{"format": "zaya-chat", "version": 1, "settings": {"top_p": 7}, "messages":
 bad '{"format": "zaya-chat", "version": 1, "settings": {"tools": 7}, "messages": []}' "not a list of tools"
 fails 2 "which model" "$zaya" chat
 fails 2 "one of --session and --resume" "$zaya" chat -m "$nano" --session a --resume
+fails 2 "--kv must be one of f16|q8, not 'q4'" "$zaya" chat -m "$nano" --kv q4
+fails 1 "the exact path keeps its KV cache in float32" "$zaya" chat -m "$nano" --kv q8 --exact
 fails 2 "--private writes nothing" "$zaya" chat -m "$nano" --private --session a
 fails 1 "no such folder" "$zaya" chat -m "$scratch/none"
 fails 1 "$scratch/none" "$zaya" chat -m "$nano" --tools "$scratch/none"

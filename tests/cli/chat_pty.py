@@ -14,10 +14,13 @@ class Terminal:
             if name in os.environ:
                 env[name] = os.environ[name]
         self.seen = b""
-        self.pid, self.fd = pty.fork()
+        self.fd, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 200, 0, 0))
+        self.pid = os.fork()
         if self.pid == 0:
+            os.login_tty(terminal)
             os.execve(zaya, [zaya, "chat", *args], env)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        os.close(terminal)
 
     def until(self, what, seconds=100):
         """Everything up to and with `what`; what comes behind it is kept."""
@@ -40,6 +43,12 @@ class Terminal:
 
     def type(self, text):
         os.write(self.fd, text if isinstance(text, bytes) else text.encode())
+
+    def interrupt(self, text):
+        """Ctrl-C behind `text`, once that stands in the line: the key throws away what was not read yet."""
+        self.type(text)
+        self.until(text)
+        self.type("\x03")
 
     def ask(self, text):
         """A line and Enter; all that is printed until the next prompt."""
@@ -97,6 +106,9 @@ def conversation():
     t.type("\x1b[200~first\r  second\x1b[201~\x1b\rthird")
     t.ask("")
     check(questions("one")[-1] == "first\n  second\nthird", questions("one"))
+    t.type("\x1b[200~four\r\nfive\r\n\r\nsix\r\rseven\neight\x1b[201~")
+    t.ask("")
+    check(questions("one")[-1] == "four\nfive\n\nsix\n\nseven\neight", questions("one"))
     long = "\n".join(f"line {i}" for i in range(30))
     t.type("Look: \x1b[200~" + long.replace("\n", "\r") + "\x1b[201~")
     t.until("[paste 1: 30 lines]")
@@ -123,7 +135,7 @@ def conversation():
     # edit: the last message stands in the line; Ctrl-C leaves it as it was
     t.type("/edit\r")
     t.until(PROMPT + "h\u00e9llo \u4e16!".encode())
-    t.type(" x\x03")
+    t.interrupt(" x")
     t.until("(the message stays as it was)")
     t.until(PROMPT)
     check(questions("one")[-1] == "h\u00e9llo \u4e16!", questions("one"))
@@ -131,7 +143,7 @@ def conversation():
     t.ask("/undo")
     check(len(session("one")["messages"]) == n - 2)
     # Ctrl-C clears a line, twice at an empty one leaves
-    t.type("nothing\x03")
+    t.interrupt("nothing")
     t.until(PROMPT)
     t.type("\x03")
     t.until("Ctrl-C again")
