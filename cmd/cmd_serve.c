@@ -9,7 +9,7 @@
 
 typedef struct ServeOptions {
   const char *dir, *host, *key, *key_file, *cors, *log_format, *log_file, *alias, *cache_dir, *kv;
-  int port, ctx, parallel, queue, threads, timeout, drain;
+  int port, ctx, parallel, queue, threads, timeout, keep_alive, drain;
   size_t cache_ram, cache_disk, max_body;
   bool log_text, no_page, exact;
 } ServeOptions;
@@ -87,6 +87,7 @@ static zaya_server_params params_of(const ServeOptions *o, const OptSpec *spec, 
                               .cors = o->cors,
                               .max_body = o->max_body,
                               .idle_seconds = o->timeout,
+                              .keep_alive_seconds = o->keep_alive,
                               .no_page = o->no_page,
                               .log_path = o->log_file,
                               .log_json = o->log_format && !strcmp(o->log_format, "json"),
@@ -152,6 +153,8 @@ int cmd_serve(int argc, char **argv) {
       OPTION_STRING("alias", 0, &o.alias, "NAME", "the model's name for clients (default: the folder's)"),
       OPTION_INT("timeout", 0, &o.timeout, "SECONDS", 1, 86400,
                  "a client may be silent so long while it sends or\nshould read (default: 60)"),
+      OPTION_INT("keep-alive", 0, &o.keep_alive, "SECONDS", 1, 86400,
+                 "a stream that is silent so long gets a comment\n(default: 5)"),
       OPTION_INT("drain", 0, &o.drain, "SECONDS", 0, 86400,
                  "at the end, answers may take so long to complete\n(default: 30)"),
       OPTION_SIZE("max-body", 0, &o.max_body, "SIZE", "of a request (default: 16M); more gets 413"),

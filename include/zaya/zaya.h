@@ -774,13 +774,14 @@ typedef struct zaya_server_params { // zero-initialised: defaults
   const char *name;            // the model's name for clients; NULL: the folder's
   const char *const *api_keys; // one of these is asked for; without any, none is
   size_t n_api_keys;
-  const char *cors;     // origin whose pages may use the server, "*": any; NULL: only its own page
-  size_t max_body;      // bytes of a request; 0: 16 MiB
-  int idle_seconds;     // a client may be silent while it sends or should read; 0: 60
-  bool no_page;         // no chat page at /
-  const char *log_path; // NULL: stderr
-  bool log_json;        // the log as JSON objects, one a line
-  bool log_text;        // the log holds what is asked and answered
+  const char *cors;       // origin whose pages may use the server, "*": any; NULL: only its own page
+  size_t max_body;        // bytes of a request; 0: 16 MiB
+  int idle_seconds;       // a client may be silent while it sends or should read; 0: 60
+  int keep_alive_seconds; // a silent stream gets a comment; 0: 5
+  bool no_page;           // no chat page at /
+  const char *log_path;   // NULL: stderr
+  bool log_json;          // the log as JSON objects, one a line
+  bool log_text;          // the log holds what is asked and answered
 } zaya_server_params;
 
 // Listens, and answers on threads of its own until it is stopped. `dir` is the model's folder, for tokenizer,

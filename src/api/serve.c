@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_BODY = 16 << 20, DEFAULT_IDLE = 60, DEFAULT_PARALLEL = 8 };
+enum { DEFAULT_BODY = 16 << 20, DEFAULT_IDLE = 60, DEFAULT_KEEP_ALIVE = 5, DEFAULT_PARALLEL = 8 };
 
 struct zaya_server {
   Tok *tok;
@@ -83,6 +83,8 @@ static bool start(zaya_server *s, zaya_model *m, const zaya_server_params *p, co
                                .cors = p->cors,
                                .max_body = p->max_body ? p->max_body : DEFAULT_BODY,
                                .idle_seconds = p->idle_seconds ? p->idle_seconds : DEFAULT_IDLE,
+                               .keep_alive =
+                                   p->keep_alive_seconds ? p->keep_alive_seconds : DEFAULT_KEEP_ALIVE,
                                .page = !p->no_page,
                                .log_path = p->log_path,
                                .log_json = p->log_json,

@@ -87,9 +87,11 @@ void httpd_note(HttpRequest *r, const char *fmt, ...) {
   va_list args;
   va_start(args, fmt);
   pthread_mutex_lock(&r->mu);
+  if (r->note[0]) snprintf(r->note + strlen(r->note), sizeof r->note - strlen(r->note), "; ");
+  const size_t n = strlen(r->note);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" // checked where it is called
-  vsnprintf(r->note, sizeof r->note, fmt, args);
+  vsnprintf(r->note + n, sizeof r->note - n, fmt, args);
 #pragma GCC diagnostic pop
   pthread_mutex_unlock(&r->mu);
   va_end(args);

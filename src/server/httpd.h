@@ -65,7 +65,7 @@ const char *httpd_header(HttpRequest *r, const char *name);
 double httpd_started(const HttpRequest *r);             // clock_now() when its first line was read
 void httpd_label(HttpRequest *r, const char *endpoint); // a literal
 void httpd_note(HttpRequest *r, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3))); // for the log line
+    __attribute__((format(printf, 2, 3))); // for the log line, behind what was noted before
 
 typedef struct HttpReply {
   int status;

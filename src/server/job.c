@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP_ALIVE_SECONDS = 5 };
-
 // --- ids and lists ------------------------------------------------------------------------------------
 
 bool job_new_id(const char *prefix, char *out, size_t size) {
@@ -297,7 +295,7 @@ static void on_tick(void *user, double now) {
   Job *j = user;
   char text[64] = ": waiting\n\n";
   pthread_mutex_lock(&j->mu);
-  const bool due = j->ej && j->ask.stream && httpd_silence(j->request, now) >= KEEP_ALIVE_SECONDS;
+  const bool due = j->ej && j->ask.stream && httpd_silence(j->request, now) >= j->server->p.keep_alive;
   if (due && j->begun) snprintf(text, sizeof text, ": writing\n\n");
   if (due && j->read_total && j->read_done < j->read_total)
     snprintf(text, sizeof text, ": reading %zu/%zu\n\n", j->read_done, j->read_total);

@@ -25,6 +25,7 @@ typedef struct ServerParams { // all borrowed, and outliving the server
   const char *cors;
   size_t max_body;
   int idle_seconds;
+  int keep_alive; // seconds of silence behind which a stream gets a comment
   bool page;
   const char *log_path; // NULL: stderr
   bool log_json, log_text;

@@ -527,6 +527,128 @@ class Chat(unittest.TestCase):
         self.assertNotIn("\n", lines[0])
 
 
+class Reuse(unittest.TestCase):
+    """What was read is not read again, and that can be seen."""
+    FIRST = [{"role": "system", "content": "Remember: " + "the quick brown fox jumps over the lazy dog. " * 100},
+             {"role": "user", "content": "What is the capital of France?"}]
+
+    def turn(self, s, messages):
+        before = s.metrics()
+        v = s.json("POST", "/v1/chat/completions", {**ASK, "messages": messages})
+        after = s.metrics()
+        prompt, cached = v["usage"]["prompt_tokens"], v["usage"]["prompt_tokens_details"]["cached_tokens"]
+        for name, n in (("zaya_prompt_tokens_total", prompt), ("zaya_cached_tokens_total", cached)):
+            self.assertEqual(after[name] - before[name], n, name)
+        return prompt, cached, messages + [v["choices"][0]["message"]]
+
+    def test_turns_and_restarts(self):
+        more = {"role": "user", "content": "And of Italy?"}
+        with tempfile.TemporaryDirectory() as dir:
+            keep = ("--cache-dir", dir)
+            s = Server(*keep)
+            try:
+                first, cached, messages = self.turn(s, self.FIRST)
+                self.assertEqual(cached, 0)
+                self.assertGreater(first, 500)
+                _, cached, _ = self.turn(s, messages + [more])
+                self.assertGreater(cached, first - 10)  # all but the beginning of the answer
+            finally:
+                self.assertEqual(s.stop(), 0)
+            for args, low, high in ((keep, first - 10, 10**6), ((*keep, "--kv", "q8"), 0, 0),
+                                    ((*keep, "--kv", "q8"), first - 10, 10**6), (keep, first - 10, 10**6), ((), 0, 0)):
+                with self.subTest(args=args):
+                    s = Server(*args)
+                    try:
+                        prompt, cached, _ = self.turn(s, messages + [more])
+                        self.assertLess(cached, prompt)
+                        self.assertTrue(low <= cached <= high, (low, cached, high))
+                        self.assertEqual(s.metrics()["zaya_store_hits_total"] > 0, cached > 0)
+                    finally:
+                        self.assertEqual(s.stop(), 0)
+
+    def test_bad_precision(self):
+        p = subprocess.run([ZAYA, "serve", "-m", MODEL, "--kv", "q4"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("--kv must be one of f16|q8, not 'q4'", p.stderr)
+
+
+class Slow(unittest.TestCase):
+    """A model with room for prompts and answers that take long on any machine; what it says is noise."""
+    CTX = 131072
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.TemporaryDirectory()
+        small, cls.model = os.path.join(cls.dir.name, "small"), os.path.join(cls.dir.name, "wide")
+        subprocess.run([ZAYA, "synth", small, "--preset", "tiny"], check=True, capture_output=True)
+        with open(os.path.join(small, "config.json")) as f:
+            config = json.load(f)
+        config["max_position_embeddings"] = cls.CTX
+        with open(os.path.join(small, "config.json"), "w") as f:
+            json.dump(config, f)
+        subprocess.run([ZAYA, "synth", cls.model, "--config", os.path.join(small, "config.json")], check=True, capture_output=True)
+        cls.s = Server("--ctx", str(cls.CTX), "--parallel", "4", "--threads", "1", "--keep-alive", "1", model=cls.model)
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.s.stop()
+        cls.dir.cleanup()
+        assert code == 0, (code, cls.s.final[-3000:])
+
+    def open(self, body, small=False):
+        data = json.dumps({**body, "stream": True}).encode()
+        c = socket.socket()
+        if small:
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.settimeout(120)
+        c.connect((self.s.host, self.s.port))
+        c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+        return c
+
+    def test_comments_during_a_long_prompt(self):
+        c = self.open({"prompt": [5 + i % 90 for i in range(self.CTX - 1000)], "max_tokens": 1})
+        data = b""
+        while len(re.findall(rb"^: reading \d+/\d+\n\n", data, re.M)) < 2:
+            piece = c.recv(65536)
+            self.assertTrue(piece, data)
+            data += piece
+        done = [int(n) for n in re.findall(rb": reading (\d+)/", data)]
+        self.assertEqual(done, sorted(done))
+        self.assertIn(b"/%d\n" % (self.CTX - 1000), data)
+        self.assertNotIn(b"data:", data)
+        self.answers()  # beside it
+        cancelled = self.s.metrics()["zaya_engine_cancelled_total"]
+        c.close()
+        self.assertTrue(self.s.wait_metric("zaya_engine_cancelled_total", cancelled + 1))
+
+    def test_a_client_that_does_not_read(self):
+        cancelled = self.s.metrics()["zaya_engine_cancelled_total"]
+        c = self.open({"prompt": "x", "max_tokens": self.CTX - 100, "regex": "([a-z]{1,9} ){1500}", "logprobs": 20, "n": 3},
+                      small=True)
+        self.assertIn(b"200", c.recv(100))
+        self.assertTrue(self.s.wait_metric("zaya_running", 3))
+        self.answers()
+        self.assertTrue(self.s.wait_metric("zaya_engine_cancelled_total", cancelled + 3))
+        self.assertTrue(self.s.wait_metric("zaya_running", 0))
+        size = 0
+        try:
+            while piece := c.recv(65536):
+                size += len(piece)
+        except ConnectionError:
+            pass
+        c.close()
+        self.assertLess(size, 16 << 20)
+        end = time.time() + 30
+        while "reads too slowly" not in self.s.errors() and time.time() < end:
+            time.sleep(0.05)
+        self.assertIn("cut: the client reads too slowly", self.s.errors())
+        self.answers()
+
+    def answers(self):
+        v = self.s.json("POST", "/v1/completions", {"prompt": "a", "max_tokens": 3, "logit_bias": {}, "regex": "[a-z]{9}"})
+        self.assertEqual(v["usage"]["completion_tokens"], 3)
+
+
 class Limits(unittest.TestCase):
     def test_keys(self):
         with tempfile.NamedTemporaryFile("w") as f:
