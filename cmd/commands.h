@@ -1,8 +1,8 @@
 // commands: the table of subcommands. Adding one: a line here and a file cmd/cmd_<name>.c.
 #pragma once
 
-// X(name, summary)
-// clang-format off: a line each
+// X(name, summary), a line each
+// clang-format off
 #define COMMAND_LIST(X) \
   X(bench, "measure how fast a model runs here, and how fast it could") \
   X(card, "write a bundle's model card from what is measured") \

@@ -171,8 +171,8 @@ void render_end(Render *r, const zaya_generate_result *result, uint64_t seed) {
                 "reasoning", joined(r->reasoning), "tool_calls", r->calls, "finish_reason",
                 zaya_finish_name(result->finish), "seed", (json_int_t)seed, "usage", "prompt_tokens",
                 (json_int_t)result->prompt_tokens, "completion_tokens", (json_int_t)result->tokens,
-                "reasoning_tokens", (json_int_t)(result->turn.thinking + result->turn.forced), "seconds",
-                "prompt", result->prompt_seconds, "answer", result->seconds);
+                "reasoning_tokens", (json_int_t)result->turn.thinking + (json_int_t)result->turn.forced,
+                "seconds", "prompt", result->prompt_seconds, "answer", result->seconds);
   json_dumpf(root, stdout, JSON_INDENT(2));
   putchar('\n');
   json_decref(root);
