@@ -211,7 +211,7 @@ INLINE __m512 add_groups(__m512 acc, __m512i dots, __m512 s, __m512 b, const flo
 
 INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
                    size_t groups, const KernActs *x, size_t first_x, float *y, size_t y_stride) {
-  __m512 acc[4];
+  __m512 acc[8];
   for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
   for (size_t g = 0; g < groups; g += 16) {
     const size_t left = groups - g;
@@ -222,7 +222,7 @@ INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, co
     _mm_prefetch((const char *)codes + g * 16 + AHEAD + 128, _MM_HINT_T0);
     _mm_prefetch((const char *)codes + g * 16 + AHEAD + 192, _MM_HINT_T0);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int t = 0; t < NT; t++) {
       const size_t at = first_x + (size_t)t;
       const int8_t *q = x->q + at * x->q_stride + g * 32;
@@ -245,6 +245,8 @@ static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x,
     const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
                   *b = w->biases + r * w->s_stride;
     size_t t = 0;
+    for (; t + 8 <= n_x; t += 8)
+      row_q4(8, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
     for (; t + 4 <= n_x; t += 4)
       row_q4(4, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
     for (; t + 2 <= n_x; t += 2)
@@ -638,7 +640,7 @@ INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
   }
 }
 
-enum { FEW = 6, FEW_Q8 = 4 }; // tokens that go by rows
+enum { FEW = 8, FEW_Q8 = 4 }; // tokens that go by rows
 
 INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
                   float *y, size_t y_stride) {
