@@ -1,19 +1,22 @@
 """Accuracy on held-out phrasings, for a checkpoint and for the bundle made from it.
 
-usage: evaluate.py CHECKPOINT [--bundle BUNDLE] [--count N]
+usage: evaluate.py CHECKPOINT --bundle BUNDLE --zaya PROGRAM [--count N]
 
-An answer counts when greedy decoding gives exactly the expected text, its thoughts included when thinking is on.
-Since every expected token must be the most likely one after the expected tokens before it, one pass over prompt
-and answer decides that; nothing has to be generated.
+An answer is right when greedy decoding gives exactly the expected answer; what was thought before it is free. A
+second figure counts only what is right word for word, thoughts included: since every expected token must then be
+the most likely one after the expected tokens before it, one pass over prompt and answer decides that. Only where
+thoughts differ from the expected ones has the answer to be generated: `zaya run` does that.
 """
 import argparse
+import json
 import os
+import subprocess
+import tempfile
 
 import torch
 import torch.nn.functional as F
 
 import checkpoint
-import quant
 from batches import by_length, pad
 from data import mix
 from model import forward
@@ -45,6 +48,31 @@ def exact_answers(cfg, w, tok, dialogues):
     return right
 
 
+def generated_answer(zaya, folder, d):
+    """(content, calls as text) of the greedy answer to a dialogue, with thinking on."""
+    messages = [{k: v for k, v in m.items() if v is not None} for m in d.messages[:-1]]
+    with tempfile.TemporaryDirectory() as place:
+        command = [zaya, "run", "-m", folder, "--json", "--thinking", "on", "--temp", "0", "-n", "400", "-t", "1"]
+        for name, value in (("messages", messages), ("tools", d.tools)):
+            if value:
+                with open(os.path.join(place, name), "w") as f:
+                    json.dump(value, f)
+                command += ["--" + name, f.name]
+        answer = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return answer["text"].strip(), [(c["name"], c["arguments"]) for c in answer["tool_calls"]]
+
+
+def answer_is_right(zaya, folder, d):
+    last = d.messages[-1]
+    calls = [(c["function"]["name"], c["function"]["arguments"]) for c in last.get("tool_calls") or []]
+    return generated_answer(zaya, folder, d) == ((last["content"] or "").strip(), calls)
+
+
+def right_answers(dialogues, word_for_word, zaya, folder):
+    """One boolean per dialogue: the answer alone counts."""
+    return [exact or (thinking and answer_is_right(zaya, folder, d)) for exact, (d, thinking) in zip(word_for_word, dialogues)]
+
+
 @torch.no_grad()
 def divergence(cfg, a, b, tok, dialogues):
     """Mean KL(a || b) of the next-token distributions in nats, over all tokens and over answers; top-1 agreement."""
@@ -70,25 +98,30 @@ def routing(cfg, w, tok, dialogues):
     return (counts / counts.sum(1, keepdim=True)).tolist()
 
 
-def report_accuracy(cfg, variants, tok, count, seed):
-    print("| family | " + " | ".join(variants) + " |\n|---|" + "---|" * len(variants))
+def report_accuracy(cfg, variants, tok, zaya, count, seed):
+    """variants: name -> (weights, folder)"""
+    heads = [h for v in variants for h in (v, v + " word for word")]
+    print("| family | " + " | ".join(heads) + " |\n|---|" + "---|" * len(heads))
     for family in mix.FAMILIES:
-        tests = mix.test_dialogues(seed, family, count)
-        shares = [sum(exact_answers(cfg, w, tok, tests)) / count for w in variants.values()]
+        tests, shares = mix.test_dialogues(seed, family, count), []
+        for w, folder in variants.values():
+            exact = exact_answers(cfg, w, tok, tests)
+            shares += [sum(right_answers(tests, exact, zaya, folder)) / count, sum(exact) / count]
         print(f"| {family} | " + " | ".join(f"{100 * s:.1f} %" for s in shares) + " |", flush=True)
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("checkpoint")
-    p.add_argument("--bundle", help="the converted bundle; without it, the conversion is done in memory")
+    p.add_argument("--bundle", required=True, help="the bundle converted from it")
+    p.add_argument("--zaya", required=True, help="the program that generates where thoughts differ")
     p.add_argument("--count", type=int, default=400, help="dialogues per family")
     p.add_argument("--seed", default="test")
     args = p.parse_args()
     cfg, w = checkpoint.load_legacy(args.checkpoint)
-    packed = checkpoint.load_bundle(args.bundle)[1] if args.bundle else quant.bundle_weights(w)
+    packed = checkpoint.load_bundle(args.bundle)[1]
     tok = Tokenizer.load(os.path.join(args.checkpoint, "tokenizer.json"))
-    report_accuracy(cfg, {"BF16": w, "MXFP4": packed}, tok, args.count, args.seed)
+    report_accuracy(cfg, {"BF16": (w, args.checkpoint), "MXFP4": (packed, args.bundle)}, tok, args.zaya, args.count, args.seed)
     mixed = [d for f in mix.FAMILIES for d in mix.test_dialogues(args.seed, f, 30)]
     kl, answer_kl, same = divergence(cfg, w, packed, tok, mixed)
     print(f"\nKL(BF16 || MXFP4): mean {kl:.4f} over all tokens, {answer_kl:.5f} over answers; top-1 agreement {100 * same:.2f} %\n")

@@ -1,16 +1,43 @@
 """The optimizer: Muon for the matrices of attention and experts, AdamW for everything else."""
+import functools
+
 import torch
+import torch.distributed as dist
+
+
+@functools.lru_cache(None)
+def fast_bfloat16():
+    """Whether this machine multiplies bfloat16 matrices faster than float32 ones."""
+    if torch.cuda.is_available():
+        return True
+    try:
+        with open("/proc/cpuinfo") as f:
+            return "avx512_bf16" in f.read()
+    except OSError:
+        return False
 
 
 def orthogonalize(g):
-    """Newton-Schulz iteration: the nearest semi-orthogonal matrix, roughly.  [.., rows, cols], rows <= cols or not"""
+    """Newton-Schulz iteration: the nearest semi-orthogonal matrix, roughly.  [n, rows, cols], rows <= cols or not"""
     tall = g.shape[-2] > g.shape[-1]
     x = g.transpose(-1, -2) if tall else g
     x = x / (x.flatten(-2).norm(dim=-1)[..., None, None] + 1e-7)
+    x = x.bfloat16() if fast_bfloat16() else x      # an update need not be precise
     for _ in range(5):
         a = x @ x.transpose(-1, -2)
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.transpose(-1, -2) if tall else x
+        x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x.transpose(-1, -2) if tall else x).float()
+
+
+def orthogonalize_shared(x):
+    """orthogonalize [n, rows, cols]; with several workers each does its share of the matrices and gets the others'."""
+    if not dist.is_initialized():
+        return orthogonalize(x)
+    mine = slice(dist.get_rank(), None, dist.get_world_size())
+    out = torch.zeros_like(x)
+    out[mine] = orthogonalize(x[mine])
+    dist.all_reduce(out)
+    return out
 
 
 def is_matrix(key):
@@ -59,7 +86,7 @@ class Optimizer:
         x = torch.stack(rows)
         if keys[0].endswith("fc1"):                  # gate and up are two matrices
             x = x.view(*x.shape[:2], 2, -1, x.shape[-1])
-        update = orthogonalize(x).reshape(len(keys), *self.weights[keys[0]].shape)
+        update = orthogonalize_shared(x.flatten(0, -3)).reshape(len(keys), *self.weights[keys[0]].shape)
         scale = 0.2 * max(x.shape[-2:]) ** 0.5       # the size of an AdamW update
         for key, u in zip(keys, update):
             self.weights[key].mul_(1 - rate * self.decay).sub_(u, alpha=rate * scale)

@@ -12,6 +12,10 @@ Hey!
 Good morning!
 Good evening!
 Hello zaya!
+Hey you there!
+Hello you!
+Hi assistant!
+Hello again!
 Hi, how is it going?
 Hello there, assistant!
 Hello, my assistant!
@@ -32,6 +36,12 @@ What model am I talking to?
 Introduce yourself.
 Please introduce yourself.
 Tell me who you are.
+Say your name.
+Say what you are called.
+What is the name of this model?
+Whom am I talking to?
+To whom am I talking?
+Who is this?
 |
 What's your name?
 Who am I talking to?
@@ -41,6 +51,15 @@ Who created you?
 Who trained you?
 Who built you?
 Who is your creator?
+Who were you made by?
+By whom were you built?
+By whom was this model made?
+Who is the one who made you?
+Do you know your maker?
+Name your maker.
+Tell me who built you.
+Tell me who your makers are.
+Who is your trainer?
 Where do you come from?
 By whom were you trained?
 Which project made you?
@@ -57,6 +76,15 @@ By whom were you made?""", "The user asks who made me.", "I was trained by the z
 What are you good at?
 How can you help me?
 What can I ask you?
+What may I ask you?
+What could you do for me?
+What could I use you for?
+What sort of things could you do?
+Which questions could I ask?
+What things can you do?
+Tell me what I can ask you.
+Tell me what you are good at.
+With what things can you help?
 Tell me what you can do.
 What are your skills?
 What do you know?
@@ -76,10 +104,18 @@ What computer do you need?
 Do you run on my computer?
 Which hardware do you run on?
 Do I need a graphics card to run you?
+Do you work on a CPU?
+Do you run without a GPU?
+What hardware can you run on?
+On what hardware do you run?
 |
 Do you run on a CPU?
 What hardware do you run on?""", "The user asks where I run.", "I run on an ordinary CPU, no GPU needed."),
     ("""How big are you?
+How big is your model?
+How large is this model?
+Are you a small model?
+Are you large?
 What is your size?
 How many parameters do you have?
 How large are you?
@@ -100,6 +136,10 @@ Are you real?
 Am I talking to a person?
 Am I talking to a machine?
 Do you have feelings?
+Are you a real human?
+Is this a real person?
+Am I speaking to a human?
+Am I talking to a robot?
 Are you alive?
 Are you a human being?
 |
@@ -109,6 +149,10 @@ Am I talking to a human?""", "The user asks whether I am human.", "I am a comput
 How are you today?
 How do you do?
 How do you feel?
+How are you feeling?
+Are you doing well?
+How is your day so far?
+How are you doing now?
 Are you well?
 How is your day?
 Is everything fine?
@@ -128,6 +172,10 @@ Many thanks!
 That helped, thank you!
 Great, thanks!
 Thank you, you are kind!
+Thank you so very much!
+Thanks so much!
+Thank you, that was so helpful!
+I thank you very much.
 Thanks, that was very good!
 Thank you, so kind of you!
 Thank you for the answer.
@@ -138,6 +186,10 @@ Thanks for the help.""", "The user thanks me.", "You are welcome!"),
     ("""Goodbye!
 Bye!
 See you later!
+Bye for now!
+Goodbye, see you!
+Bye, good night!
+Goodbye for today!
 Good night!
 Bye bye!
 See you!
@@ -155,6 +207,10 @@ What is inside you?
 Which architecture are you?
 How do you work?
 Explain how you work.
+Which architecture do you use?
+What architecture do you have?
+Tell me how you are built.
+Tell me what is inside you.
 How do you work inside?
 Please explain how you work.
 Tell me how your model works.
@@ -169,6 +225,10 @@ Do you know a joke?
 Make me laugh.
 Say something funny.
 Tell me something funny.
+Tell a funny joke.
+Tell me your best joke.
+Do you know a funny joke?
+Do you have something funny?
 Can you tell a joke?
 I want to hear a joke.
 A joke, please.
@@ -178,6 +238,11 @@ Tell me a funny joke.
 Do you know something funny?""", "The user wants a joke.", "Why did the byte cross the bus? To get to the other register."),
     ("""What languages do you speak?
 Do you speak German?
+Do you speak Italian?
+Do you speak Russian?
+Which languages can you speak?
+What languages do you know?
+Which language do you speak?
 Do you speak French?
 Which languages do you know?
 Can you speak Spanish?
@@ -191,6 +256,11 @@ Do you speak Spanish?""", "The user asks about languages.", "I only speak Englis
     ("""Where can I find your source code?
 Are you open source?
 Is your code free?
+Is your code open?
+Is your source code free?
+Is this open source code?
+Which licence do you use?
+What licence do you have?
 What is your licence?
 Under which licence are you?
 Can I use you for free?
@@ -230,6 +300,13 @@ Tell me {a} + {b}.
 What do you get for {a} + {b}?
 Solve {a} + {b}.
 Find the sum of {a} and {b}.
+Compute the sum of {a} and {b}.
+Work out {a} plus {b}.
+Please tell me {a} plus {b}.
+Now compute {a} + {b}.
+How much do you get for {a} plus {b}?
+Please work out {a}+{b}.
+Calculate {a} plus {b}.
 Tell me what {a} plus {b} is.
 |
 Compute {a} plus {b}.
@@ -254,6 +331,14 @@ Tell me {a} - {b}.
 What do you get for {a} - {b}?
 Solve {a} - {b}.
 Find {a} minus {b}.
+Work out {a} minus {b}.
+Please tell me {a} minus {b}.
+Now compute {a} - {b}.
+From {a} subtract {b}.
+Please work out {a}-{b}.
+Calculate {a} minus {b}.
+Please subtract the number {b} from {a}.
+Take {b} from {a}.
 Tell me what {a} minus {b} is.
 |
 Compute {a} minus {b}.
@@ -275,6 +360,13 @@ Calculate {a}*{b}.
 What is {a} * {b}?
 What is {a} multiplied by {b}?
 {a} times {b} is what?
+Work out {a} times {b}.
+Please tell me {a} times {b}.
+Now compute {a} * {b}.
+Calculate {a} times {b}.
+Please multiply {a} and {b}.
+Please work out {a}*{b}.
+Multiply {a} with {b}.
 Tell me {a} x {b}.
 Solve {a} * {b}.
 |
@@ -369,6 +461,8 @@ def capitals(rng, held):
 
 OPPOSITE = P("""What is the opposite of {x}?
 Give me the opposite of {x}.
+Do you know the opposite of {x}?
+Can you tell me the opposite of {x}?
 Name the opposite of {x}.
 Opposite of {x}?
 What word means the opposite of {x}?
@@ -380,6 +474,8 @@ What's the opposite of {x}?""")
 AFTER = P("""Which {k} comes after {x}?
 What {k} is after {x}?
 What comes after {x}?
+Say the {k} after {x}.
+Tell me which {k} is after {x}.
 Which {k} follows {x}?
 Name the {k} after {x}.
 What is the next {k} after {x}?
@@ -390,6 +486,8 @@ Tell me the {k} after {x}.""")
 BEFORE = P("""Which {k} comes before {x}?
 What {k} is before {x}?
 What comes before {x}?
+Say the {k} before {x}.
+Tell me which {k} is before {x}.
 Name the {k} before {x}.
 Which {k} is just before {x}?
 Tell me the {k} that comes before {x}.
@@ -424,6 +522,8 @@ What is a baby {x} called?
 What do you call a young {x}?
 What is the name for a baby {x}?""")
 SOUND_ASK = P("""What sound does a {x} make?
+Tell me which sound a {x} makes.
+What sound makes a {x}?
 What does a {x} do to make a sound?
 Which sound does a {x} make?
 Tell me the sound of a {x}.
@@ -464,6 +564,8 @@ PLANET_ASK = P("""Which planet is the {o} from the sun?
 What is the {o} planet from the sun?
 Name the {o} planet from the sun.
 What is the {o} planet?
+Can you tell me the {o} planet from the sun?
+Do you know the {o} planet from the sun?
 Tell me the {o} planet from the sun.
 The {o} planet from the sun is which?
 |
@@ -544,6 +646,11 @@ How is {w} spelled?
 Please spell {w}.
 Can you spell {w}?
 Spell out the word {w}.
+Spell out {w}.
+Please spell the word {w}.
+Can you spell out {w}?
+Please give me the letters of the word {w}.
+Which letters are in the word {w}?
 What are the letters of {w}?
 Give me the letters of {w}.
 Write {w} letter by letter.
@@ -554,6 +661,14 @@ What are the letters of the word {w}?""")
 REVERSE_ASK = P("""Spell {w} backwards.
 Reverse the word {w}.
 What is {w} backwards?
+Please reverse {w}.
+Please write {w} backwards.
+Please write the word {w} in reverse.
+Can you reverse the word {w}?
+Can you reverse {w}?
+What is the word {w} backwards?
+Say the word {w} backwards.
+Reverse the letters of {w}.
 Write {w} backwards.
 Spell the word {w} in reverse.
 Reverse {w}.
@@ -567,6 +682,17 @@ Spell the word {w} backwards.""")
 COUNT_ASK = P("""How many letters are in {w}?
 How many letters does {w} have?
 Count the letters of {w}.
+Please count the letters in {w}.
+Please count how many letters {w} has.
+Count the letters of the word {w}.
+Can you count the letters of {w}?
+How many letters has {w}?
+How many letters are there in the word {w}?
+The word {w} has how many letters?
+How many letters do you count in the word {w}?
+How many letters does {w} contain?
+Tell me how many letters the word {w} has.
+Count how many letters are in {w}.
 How long is the word {w}?
 How many letters are there in {w}?
 What is the number of letters in {w}?
@@ -579,6 +705,10 @@ How many letters are in the word {w}?""")
 EDGE_ASK = P("""What is the {e} letter of {w}?
 Which letter is the {e} in {w}?
 Name the {e} letter of {w}.
+Name the {e} letter of the word {w}.
+Which letter is the {e} of the word {w}?
+What is the {e} letter in the word {w}?
+Which letter of {w} is the {e}?
 Tell me the {e} letter of the word {w}.
 What is the {e} letter in {w}?
 Give me the {e} letter of {w}.
@@ -593,13 +723,13 @@ def spelling(rng, held):
     letters, back, n = "-".join(word), "-".join(reversed(word)), len(word)
     kind = rng.randrange(4)
     if kind == 0:
-        return Turn(vary(rng, SPELL_ASK.pick(rng, held).format(w=shown)), f"The user wants the letters of {word}.", letters)
+        return Turn(vary(rng, SPELL_ASK.pick(rng, held).format(w=shown)), f"The letters are {letters}.", letters)
     if kind == 1:
-        return Turn(vary(rng, REVERSE_ASK.pick(rng, held).format(w=shown)), f"Forwards it is {letters}. Backwards it is {back}.", back)
+        return Turn(vary(rng, REVERSE_ASK.pick(rng, held).format(w=shown)), f"The letters are {letters}. Backwards it is {back}.", back)
     if kind == 2:
         ask, answer, remark = shorten(rng, held, COUNT_ASK.pick(rng, held).format(w=shown), f"The word {word} has {n} letters.", str(n), ONLY_NUMBER)
         counted = ", ".join(f"{c} {i + 1}" for i, c in enumerate(word))
-        return Turn(vary(rng, ask), f"I count: {counted}.{remark}", answer)
+        return Turn(vary(rng, ask), f"The letters are {letters}. I count: {counted}.{remark}", answer)
     last = rng.random() < 0.5
     letter = word[-1] if last else word[0]
     edge = "last" if last else "first"
@@ -619,6 +749,9 @@ COMPARE = P("""Is {a} {k} than {b}?
 Tell me: is {a} {k} than {b}?
 Is the number {a} {k} than {b}?
 Would you say that {a} is {k} than {b}?
+Is it right that {a} is {k} than {b}?
+Is number {a} {k} than number {b}?
+Can you say whether {a} is {k} than {b}?
 Is it true that {a} is {k} than {b}?
 Do you agree that {a} is {k} than {b}?
 |
@@ -630,6 +763,9 @@ What is {k}: {a} or {b}?
 {a} or {b}, which is {k}?
 Which one of the two is {k}, {a} or {b}?
 Of {a} and {b}, which is {k}?
+Which one of {a} and {b} is {k}?
+Which number of {a} and {b} is {k}?
+Out of {a} and {b}, which one is {k}?
 Tell me which is {k}, {a} or {b}.
 Name the {k} number of {a} and {b}.
 |
@@ -638,6 +774,9 @@ Which one is {k}, {a} or {b}?""")
 COUNT_UP = P("""Count from {a} to {b}.
 Please count from {a} to {b}.
 List the numbers from {a} to {b}.
+Give me all numbers from {a} to {b}.
+Name the numbers from {a} to {b}.
+Count for me from {a} to {b}.
 Write the numbers from {a} to {b}.
 Can you count from {a} up to {b}?
 |
@@ -645,6 +784,13 @@ Can you count from {a} to {b}?
 Give me the numbers from {a} to {b}.""")
 REPEAT = P("""Repeat after me: {s}
 Repeat this: {s}
+Please repeat after me: {s}
+Please repeat: {s}
+Repeat just this: {s}
+Please repeat the text: {s}
+Repeat this exactly: {s}
+Can you repeat this: {s}
+Please write this: {s}
 Say this: {s}
 Say exactly this: {s}
 Now repeat: {s}
@@ -659,6 +805,10 @@ Repeat exactly: {s}""")
 TIMES = P("""Say {w} {n} times.
 Repeat the word {w} {n} times.
 Write {w} {n} times.
+Please repeat {w} {n} times.
+Please write the word {w} {n} times.
+Can you say {w} {n} times?
+Write down {w} {n} times.
 Write the word {w} {n} times.
 Please say {w} {n} times.
 |
@@ -667,33 +817,45 @@ Please write {w} {n} times.""")
 WORD_POOL = W.SPELL + W.COLOURS + W.ANIMALS + W.FOODS + W.ROOMS + W.PLACES
 
 
+def compare(rng, held):
+    a, b = rng.sample(range(100), 2)
+    more = rng.random() < 0.5
+    word = rng.choice(["greater", "larger", "bigger"] if more else ["smaller", "less"])
+    yes = (a > b) == more
+    side = f"{a} is {'greater' if a > b else 'smaller'} than {b}."
+    if rng.random() < 0.5:
+        ask = COMPARE.pick(rng, held).format(a=a, b=b, k=word) + " " + YES_NO.pick(rng, held)
+        return Turn(vary(rng, ask), f"{side} The answer is {'yes' if yes else 'no'}.", "Yes" if yes else "No")
+    word = "smaller" if word == "less" else word
+    ask = LARGER.pick(rng, held).format(a=a, b=b, k=word) + " " + ONLY_NUMBER.pick(rng, held)
+    return Turn(vary(rng, ask), f"{side} The {'greater' if more else 'smaller'} one is {a if yes else b}.", str(a if yes else b))
+
+
+def count_up(rng, held):
+    a = rng.randint(0, 30)
+    b = a + rng.randint(2, 8)
+    return Turn(vary(rng, COUNT_UP.pick(rng, held).format(a=a, b=b)), f"I count up from {a} and stop at {b}.", ", ".join(map(str, range(a, b + 1))))
+
+
+def say_times(rng, held):
+    n, word = rng.randint(2, 6), rng.choice(WORD_POOL)
+    ask = TIMES.pick(rng, held).format(w=word, n=rng.choice([W.NUMBERS[n], str(n)]))
+    return Turn(vary(rng, ask), f"I write {word} {n} times.", " ".join([word] * n))
+
+
 def instructions(rng, held):
     kind = rng.randrange(6)
     if kind < 2:
-        a, b = rng.sample(range(100), 2)
-        more = rng.random() < 0.5
-        word = rng.choice(["greater", "larger", "bigger"] if more else ["smaller", "less"])
-        yes = (a > b) == more
-        side = f"{a} is {'greater' if a > b else 'smaller'} than {b}."
-        if kind == 0:
-            ask = COMPARE.pick(rng, held).format(a=a, b=b, k=word) + " " + YES_NO.pick(rng, held)
-            return Turn(vary(rng, ask), f"{side} The answer is {'yes' if yes else 'no'}.", "Yes" if yes else "No")
-        word = "smaller" if word == "less" else word
-        ask = LARGER.pick(rng, held).format(a=a, b=b, k=word) + " " + ONLY_NUMBER.pick(rng, held)
-        return Turn(vary(rng, ask), f"{side} The {'greater' if more else 'smaller'} one is {a if yes else b}.", str(a if yes else b))
+        return compare(rng, held)
     if kind == 2:
-        a = rng.randint(0, 30)
-        b = a + rng.randint(2, 8)
-        return Turn(vary(rng, COUNT_UP.pick(rng, held).format(a=a, b=b)), f"I count up from {a} and stop at {b}.", ", ".join(map(str, range(a, b + 1))))
+        return count_up(rng, held)
     if kind == 3:
         n = rng.randint(1, 6)
         text = " ".join(rng.choice(WORD_POOL + W.NAMES) for _ in range(n))
         text = rng.choice([text, text.capitalize() + ".", invented(rng, W.SYLLABLES) + " " + text])
         return Turn(REPEAT.pick(rng, held).format(s=text), "The user wants the text back as it is.", text)
     if kind == 4:
-        n, word = rng.randint(2, 6), rng.choice(WORD_POOL)
-        ask = TIMES.pick(rng, held).format(w=word, n=rng.choice([W.NUMBERS[n], str(n)]))
-        return Turn(vary(rng, ask), f"I write {word} {n} times.", " ".join([word] * n))
+        return say_times(rng, held)
     return rng.choice([capitals_short, arithmetic_short])(rng, held)
 
 

@@ -4,6 +4,7 @@ import random
 import chat
 
 from .base import Dialogue
+from .drills import drill
 from .knowledge import about_itself, arithmetic, capitals, facts, instructions, spelling
 from .programs import programs
 from .recall import long_context, recall, statement, turns_to_messages
@@ -14,7 +15,8 @@ SIMPLE = {"self": about_itself, "arithmetic": arithmetic, "capitals": capitals, 
 COMPOSED = {"recall": recall, "tools": tools, "long": long_context}
 FAMILIES = list(SIMPLE) + list(COMPOSED)
 # Shares of the training dialogues; a simple one may become a chat of several families.
-SHARES = {"self": 7, "arithmetic": 34, "capitals": 7, "facts": 8, "spelling": 14, "programs": 2, "instructions": 14, "recall": 10, "tools": 12, "long": 2}
+SHARES = {"self": 10, "arithmetic": 26, "capitals": 6, "facts": 9, "spelling": 15, "programs": 2, "instructions": 16, "recall": 34, "tools": 11, "long": 6}
+DRILLS = 0.17           # share of the training dialogues besides those
 THINKING = 0.6
 SIDE_TURNS = [about_itself, arithmetic, capitals, facts, spelling, instructions]
 SYSTEMS = ["You are zaya-nano, a small helpful assistant.", "You are a helpful assistant.", "Answer briefly.", "Be polite and brief.", "You are zaya-nano.",
@@ -33,6 +35,10 @@ def dialogue(rng, family, held, chat_share=0.0):
             picks = rng.choices(list(SIMPLE), weights, k=rng.choice([1, 2, 3, 4, 6, 8]))
             before = [statement(rng, False) if rng.random() < 0.05 else SIMPLE[f](rng, False) for f in picks]
         d = Dialogue(turns_to_messages(before + [turn]), turn.think, family)
+    return with_system(rng, d)
+
+
+def with_system(rng, d):
     if d.messages[0]["role"] != "system" and rng.random() < 0.35:
         d.messages.insert(0, {"role": "system", "content": rng.choice(SYSTEMS)})
     return d
@@ -79,6 +85,9 @@ def training_dialogues(seed, count):
     rng = random.Random(seed)
     names, weights = list(SHARES), list(SHARES.values())
     for _ in range(count):
+        if rng.random() < DRILLS:
+            yield with_system(rng, drill(rng)), False
+            continue
         thinking = rng.random() < THINKING
         # Only the last turn of a chat can show its thoughts, so a dialogue that thinks is mostly a single turn.
         yield dialogue(rng, rng.choices(names, weights)[0], False, 0.15 if thinking else 0.55), thinking

@@ -22,6 +22,10 @@ Hello, I am {v}.
 Just call me {v}."""), "Nice to meet you, {v}!", P("""What is my name?
 Do you remember my name?
 What am I called?
+Do you know who I am?
+Do you know what I am called?
+Please say my name.
+Do you still know my name?
 Tell me my name.
 Who am I?
 What was my name?
@@ -46,12 +50,28 @@ The colour I love most is {v}."""), "{V} is a fine colour.", P("""What is my fav
 Which colour do I like best?
 What colour do I like?
 Which one is the colour that I like?
+Which is the colour I like?
+Which colour did I say I like?
+Which colour do I like most?
+Do you still know my favourite colour?
+Do you know which colour I like?
 Can you name my favourite colour?
 Which colour do I love?
 Do you remember my favourite colour?
 What is my favorite color?
 Tell me my favourite colour.
 What was my favourite colour?
+Which colour is it that I like?
+Which colours do I like?
+Do you know what my favourite colour is?
+Tell me which colour I like.
+Do you remember which colour I like?
+Which colour is my favourite?
+Which colour is the one I like?
+Which colour did I tell you that I like?
+What colour is it that I like?
+Do you know the colour I like?
+Which colour was it that I like?
 |
 Do you know my favourite colour?
 Which colour do I like?"""), "Your favourite colour is {v}."),
@@ -68,6 +88,10 @@ Which animal do I have?
 What is my pet?
 Do you remember my pet?
 What kind of animal do I own?
+What animal is my pet?
+What animal do I own?
+Do you know my pet?
+Do you know what pet I have?
 Which pet do I have?
 Tell me which pet I have.
 |
@@ -85,6 +109,9 @@ I like {v} best of all food."""), "I hear that {v} tastes good.", P("""What is m
 What do I like to eat?
 Which food do I like?
 Do you remember what I like to eat?
+Do you know what I like to eat?
+Do you know the food I like?
+Which food do I like best?
 What food do I love?
 Tell me my favourite food.
 |
@@ -96,15 +123,52 @@ I am from {v}.
 I come from {v}.
 My city is {v}.
 I moved to {v}.
+My home town is {v}.
+My home city is {v}.
+My home is the town of {v}.
+My home is now in {v}.
+My home for many years is {v}.
+My house is in {v}.
+I live in the town of {v}.
+I live in the old city of {v}.
+I live in the big city of {v}.
+I live in the centre of {v}.
+I am from the city of {v}.
+I come from the city of {v}.
+I moved to the city of {v}.
 |
 My home is {v}.
 I live in the city of {v}."""), "{v} is a nice place.", P("""Where do I live?
 In which city do I live?
 What city am I from?
+What city is my home?
+What is the city where I live?
+What city did I say I live in?
+Do you know my city?
+Do you know in which city I live?
 Do you remember where I live?
 Which city do I live in?
 Tell me where I live.
 Where is my home?
+Do you know where my home is?
+Do you know where it is that I live?
+What city do I call home?
+What city do I come from?
+What is the city that I live in?
+Do you still know where I live?
+Tell me what city I live in.
+Do you know the city where I live?
+Do you know where I come from?
+Do you know where I am at home?
+What city do I come from, do you know?
+What is my city?
+What town do I live in?
+What place do I live in?
+Which city am I living in?
+What city am I living in?
+Do you know what city I live in?
+Do you remember what city I live in?
+Can you tell me where I live?
 |
 Do you know where I live?
 What city do I live in?"""), "You live in {v}."),
@@ -116,10 +180,32 @@ At weekends I enjoy {v}.
 When I have free time, I like {v}.
 My main hobby is {v}.
 My favourite hobby is {v}.
+My hobby on Sundays is {v}.
+My hobby in the summer is {v}.
+My hobby these days is {v}.
+My hobby in the evening is {v}.
+My hobby for many years is {v}.
+My hobby at home is {v}.
+My hobby is {v} at the moment.
+I enjoy {v} in my free time.
+I love {v} in the evening.
+I like {v} at the weekend.
+I like {v} on Sundays.
+I like {v} when I have time.
+I like {v} after work.
+I like {v} in the summer.
 |
 My hobby at the weekend is {v}.
 I like {v} in my free time."""), "That sounds like fun.", P("""What is my hobby?
 What do I enjoy?
+What hobby did I tell you about?
+What hobby have I got?
+What kind of hobby do I have?
+What is the name of my hobby?
+Do you still know my hobby?
+Do you know what I enjoy?
+Do you know which hobby I have?
+Which hobby is mine?
 Which hobby do I have?
 Do you remember my hobby?
 What do I like to do?
@@ -127,6 +213,24 @@ What is the hobby that I have?
 Do you still know what my hobby is?
 Can you name my hobby?
 Tell me my hobby.
+Do you know the hobby that I have?
+Do you know a hobby of mine?
+What hobbies do I have?
+What is a hobby that I have?
+And my hobby, do you know it?
+What hobby did I name?
+Tell me what hobby I have.
+Do you know what my hobby is?
+Do you know what hobby I have?
+Do you remember what hobby I have?
+Do you remember which hobby I have?
+What hobby is mine?
+What hobby do I enjoy?
+What hobby did I say I have?
+What was my hobby?
+Can you tell me my hobby?
+Do you know my favourite hobby?
+Do you know my main hobby?
 |
 Do you know my hobby?
 What hobby do I have?"""), "Your hobby is {v}."),
@@ -139,6 +243,10 @@ I have a job as a {v}.
 My work: I am a {v}.
 I have worked as a {v}."""), "That is good work.", P("""What is my job?
 What do I work as?
+What job did I say I have?
+Do you know what I work as?
+Do you know which job I have?
+What kind of job do I have?
 Which job do I have?
 Do you remember my job?
 What do I do for a living?
@@ -157,6 +265,11 @@ Please remember the number {v}.
 Keep this number in mind: {v}."""), "I will remember {v}.", P("""What is my number?
 Which number did I tell you?
 What number did I say?
+Which number was it?
+Do you know my number?
+Do you still know the number?
+Do you know which number I told you?
+Which number did I give you?
 Do you remember the number?
 What was the number?
 Tell me the number.
@@ -190,21 +303,33 @@ def turns_to_messages(turns):
     return out
 
 
+def _told(rng, held, topic, value):
+    tell, reply, _, _ = TOPICS[topic]
+    return Turn(_fill(tell.pick(rng, held), value), "", _fill(reply, value))
+
+
+def _asked(rng, held, topic, value):
+    _, _, ask, answer = TOPICS[topic]
+    return Turn(vary(rng, ask.pick(rng, held)), f"The user said it before: {value}.", _fill(answer, value))
+
+
+def recall_turns(rng, count):
+    """Drill: several things told, then asked about in another order, some of them twice."""
+    topics = rng.sample(list(TOPICS), count)
+    values = {t: _value(rng, t) for t in topics}
+    asked = rng.sample(topics, count) + rng.sample(topics, count // 2)
+    return [_told(rng, False, t, values[t]) for t in topics] + [_asked(rng, False, t, values[t]) for t in asked]
+
+
 def recall(rng, held, others):
     """Some statements, some unrelated turns from `others`, then a question about one of the statements."""
     topics = rng.sample(list(TOPICS), rng.choice([1, 1, 1, 2, 2, 3]))
     values = {t: _value(rng, t) for t in topics}
-    turns = []
-    for t in topics:
-        tell, reply, _, _ = TOPICS[t]
-        turns.append(Turn(_fill(tell.pick(rng, held), values[t]), "", _fill(reply, values[t])))
+    turns = [_told(rng, held, t, values[t]) for t in topics]
     for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 3])):
         turns.insert(rng.randint(1, len(turns)), rng.choice(others)(rng, False))
     asked = rng.sample(topics, rng.randint(1, len(topics)))
-    for t in asked:
-        _, _, ask, answer = TOPICS[t]
-        value = _fill(answer, values[t])
-        turns.append(Turn(vary(rng, ask.pick(rng, held)), f"The user said it before: {values[t]}.", value))
+    turns += [_asked(rng, held, t, values[t]) for t in asked]
     return Dialogue(turns_to_messages(turns), turns[-1].think, "recall")
 
 
@@ -222,11 +347,23 @@ NEEDLES = {
 Remember this code: {v}.
 The code of the safe is {v}.
 Note that the secret code is {v}.
+Note the secret code {v}.
+Please remember the secret code {v}.
+The secret code is now {v}.
+The secret code of the door is {v}.
+Today the secret code is {v}.
 |
 Please note the secret code {v}.
 The secret code of the safe is {v}."""), P("""What is the secret code?
 What is the code?
 Which code was in the text?
+Which code is secret?
+Which code was the secret one?
+Which secret code do you remember?
+What code is the secret code?
+Name the secret code.
+Do you know the secret code?
+Do you remember the code?
 Do you still know the secret code?
 Can you remember the secret code?
 Which one was the secret code?
@@ -239,14 +376,35 @@ Which code is the secret code?"""), "The secret code is {v}."),
 Remember the magic word: {v}.
 The magic word for today is {v}.
 Note that the magic word is {v}.
+Note the magic word {v}.
+Please remember the magic word {v}.
+The magic word is now {v}.
+The magic word of the week is {v}.
+Today the magic word is {v}.
+The magic word of this month is {v}.
+Here is the magic word: {v}.
+Please note that the magic word is {v}.
 |
 Please note the magic word {v}.
 The magic word of the day is {v}."""), P("""What is the magic word?
 Which magic word was in the text?
+Which word is magic?
+Which word was the magic one?
+Which magic word do you remember?
+What word is the magic word?
+Name the magic word.
+Do you know the magic word?
+Do you remember the word that is magic?
 Do you still know the magic word?
 Can you remember the magic word?
 Which one was the magic word?
 Tell me the magic word.
+Which word was the magic word?
+Which word is it that is magic?
+Do you remember which word is magic?
+Do you remember that magic word?
+Which of the words is the magic word?
+Say the magic word that you remember.
 What was the magic word?
 Say the magic word.
 |
@@ -256,10 +414,18 @@ Which word is the magic word?"""), "The magic word is {v}."),
 I put the key in the {v}.
 Remember that the key is in the {v}.
 Somebody left the key in the {v}.
+Please remember that the key is in the {v}.
+Note that the key is in the {v}.
+I left the key in the {v}.
 |
 Please note that the key is in the {v}.
 You left the key in the {v}."""), P("""Where is the key?
 Where did the key go?
+In which room did I put the key?
+Which room has the key?
+Do you know where the key is?
+Do you remember the room of the key?
+In what room can the key be found?
 In which room is the key?
 Do you still know where the key is?
 Can you remember where the key is?
@@ -283,15 +449,27 @@ def filler(rng):
                                      f=rng.choice(W.FOODS), c=rng.choice(W.COLOURS), w=rng.choice(W.JOBS))
 
 
+def _hide(rng, held, count):
+    """(kind, value, sentences with the fact between them)"""
+    kind = rng.choice(list(NEEDLES))
+    value = {"code": lambda: str(rng.randint(1000, 9999)), "word": lambda: rng.choice(W.SPELL), "key": lambda: rng.choice(W.ROOMS)}[kind]()
+    lines = [filler(rng) for _ in range(count)]
+    lines.insert(rng.randint(0, count), NEEDLES[kind][0].pick(rng, held).format(v=value))
+    return kind, value, " ".join(lines)
+
+
+def needle(rng, count):
+    """Drill: a short text and the question about it in one turn."""
+    kind, value, text = _hide(rng, False, count)
+    _, ask, answer = NEEDLES[kind]
+    return Turn(f"{text} {ask.pick(rng, False)}", "", answer.format(v=value))
+
+
 def long_context(rng, held, others):
     """A fact between many sentences, in the system turn or in the question."""
-    kind = rng.choice(list(NEEDLES))
-    tell, ask, answer = NEEDLES[kind]
-    value = {"code": lambda: str(rng.randint(1000, 9999)), "word": lambda: rng.choice(W.SPELL), "key": lambda: rng.choice(W.ROOMS)}[kind]()
-    count = int(10 ** rng.uniform(0.6, 2.15))
-    lines = [filler(rng) for _ in range(count)]
-    lines.insert(rng.randint(0, count), tell.pick(rng, held).format(v=value))
-    text, question = " ".join(lines), ask.pick(rng, held)
+    kind, value, text = _hide(rng, held, int(10 ** rng.uniform(0.6, 2.15)))
+    _, ask, answer = NEEDLES[kind]
+    question = ask.pick(rng, held)
     think, full = f"The text says it: {value}.", answer.format(v=value)
     place = rng.random()
     if place < 0.5:

@@ -138,6 +138,8 @@ I need the time in {city}.
 Can you tell me the time in {city}?
 What time is it now in {city}?"""), "the time in {city}"),
     timer: (P("""Set a timer for {n} minutes.
+Can you start a timer for {n} minutes?
+Please set a timer of {n} minutes.
 Start a timer of {n} minutes.
 Please set a timer for {n} minutes.
 I need a timer for {n} minutes.
@@ -165,6 +167,10 @@ Can you translate "{t}" into {l}?
 Please translate {t} to {l}."""), "{t} in {l}"),
     light: (P("""Turn {s} the light in the {r}.
 Switch {s} the light in the {r}.
+Switch the {r} light {s}.
+Please switch {s} the {r} light.
+Please turn the {r} light {s}.
+Can you switch {s} the light in the {r}?
 Turn the {r} light {s}.
 Switch the light in the {r} {s}.
 Please turn {s} the {r} light.
@@ -190,6 +196,10 @@ Please search the web for {t}.
 Can you find pages about {t}?"""), "pages about {t}"),
     message: (P("""Send a message to {n}: {t}
 Tell {n}: {t}
+Send {n} this: {t}
+Please send a message to {n}: {t}
+Please tell {n}: {t}
+Write this message to {n}: {t}
 Write to {n}: {t}
 Please send {n} this message: {t}
 Message {n}: {t}
