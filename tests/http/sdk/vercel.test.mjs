@@ -28,7 +28,7 @@ const tools = (cities) => ({
     inputSchema: z.object({ city: z.string().describe('Name of the city') }),
     execute: async (input) => {
       cities.push(input);
-      return JSON.parse(weatherTool.result);
+      return weatherTool.result;
     },
   }),
 });
