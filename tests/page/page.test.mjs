@@ -163,6 +163,7 @@ test('thinking: shown while it is thought, folded, timed, not part of the answer
   assert.equal(await answer.locator('.prose').innerText(), '17');
   assert.equal(await answer.locator('.thinking .plain-text').isVisible(), false);
   await answer.locator('summary').click();
+  await answer.locator('.thinking .plain-text').getByText('make 17.').waitFor(); // written when it is unfolded, an event later
   assert.equal(await answer.locator('.thinking .plain-text').innerText(), 'Let me see.\nEight and nine make 17.');
   assert.match(await answer.locator('.stats').innerText(), /20 tokens, 15 of them thoughts/);
   assert.deepEqual(mock.requests[0].chat_template_kwargs, {enable_thinking: true});
