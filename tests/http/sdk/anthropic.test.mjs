@@ -141,7 +141,8 @@ test('tokens are counted', async () => {
 });
 
 test('an aborted stream ends, and the server goes on', async () => {
-  const stream = client.messages.stream({ ...plain, max_tokens: 2000, temperature: 1, messages: [user('Count.')] });
+  const long = { max_tokens: 2000, temperature: 1, regex: '([a-z]+ )*NEVER' }; // an answer that lasts
+  const stream = client.messages.stream({ ...plain, ...long, messages: [user('Count.')] });
   stream.on('text', () => stream.abort());
   await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
   const m = await client.messages.create({ ...plain, messages: [user(capital)] });

@@ -198,7 +198,7 @@ test('an aborted stream ends, and the server goes on', async () => {
     temperature: 1,
     seed: 1,
     max_tokens: 2000,
-    logit_bias: {},
+    regex: '([a-z]+ )*NEVER', // an answer that lasts
     messages: [user('Count from 1 to 1000.')],
     stream: true,
   });
