@@ -67,7 +67,7 @@ int cmd_card(int argc, char **argv) {
   code = ok ? EXIT_OK : fail("card", &err);
   if (ok && out) fputs(text.data, stdout);
   if (ok && !out && !write_card(dir, &text, force)) code = EXIT_FAILED;
-  if (code == EXIT_OK && v->n_failed)
+  if (code == EXIT_OK && v && v->n_failed)
     code = fail_with("card", "%zu checks failed, and the card says so (see zaya verify)", v->n_failed);
   zaya_verification_free(v);
   zaya_inspection_free(in);

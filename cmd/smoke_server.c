@@ -35,13 +35,13 @@ static size_t on_body(char *data, size_t size, size_t n, void *user) {
 
 // GET or, with a body, POST; the answer as JSON.
 static json_t *request(Server *s, const char *path, const char *body, zaya_error *err) {
-  char *url = malloc(strlen(s->url) + strlen(path) + 1);
+  const size_t size = strlen(s->url) + strlen(path) + 1;
+  char *url = malloc(size);
   zaya_text reply = {0};
   json_error_t parse;
   long status = 0;
   if (!url) return NULL;
-  strcpy(url, s->url);
-  strcat(url, path);
+  snprintf(url, size, "%s%s", s->url, path);
   curl_easy_setopt(s->curl, CURLOPT_URL, url);
   curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, s->headers);
   curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, on_body);

@@ -272,7 +272,8 @@ void check_index_format(Verify *v, Check *c) {
 }
 
 void check_leftovers(Verify *v, Check *c) {
-  static const char *const tails[] = {".incomplete", ".partial", ".tmp", ".writing", ".part", ".crdownload", ".aria2"};
+  static const char *const tails[] = {".incomplete", ".partial",    ".tmp",  ".writing",
+                                      ".part",       ".crdownload", ".aria2"};
   DIR *d = opendir(v->dir);
   if (!d) return;
   for (struct dirent *e; (e = readdir(d)) != NULL;)
