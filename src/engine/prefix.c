@@ -71,10 +71,13 @@ static void touch(Prefix *p, Entry *e) {
 
 // --- accounts --------------------------------------------------------------------------------------
 
-// What the first n rows of a page have made resident: rows of a layer lie together, memory comes in 4 KiB.
+static uint64_t whole_4k(uint64_t bytes) { return (bytes + 4095) & ~(uint64_t)4095; }
+
+// What the first n rows of a page have made resident: rows of a strip lie together, memory comes in 4 KiB.
 static uint64_t rows_bytes(const Prefix *p, unsigned n) {
-  const uint64_t rows = ((uint64_t)n * state_kv_bytes(&p->shape) + 4095) & ~(uint64_t)4095;
-  const uint64_t bytes = rows * 2 * (uint64_t)p->shape.n_attn, all = state_page_bytes(&p->shape);
+  const uint64_t scales = p->shape.kv == KV_Q8 ? whole_4k(n * sizeof(float)) : 0;
+  const uint64_t strip = whole_4k(n * (uint64_t)state_row_bytes(&p->shape)) + scales;
+  const uint64_t bytes = strip * state_strips(&p->shape), all = state_page_bytes(&p->shape);
   return bytes < all ? bytes : all;
 }
 

@@ -1,4 +1,4 @@
-// store_file: one file of the store. Header, ids, CCA state, then k and v layer by layer, as many rows as
+// store_file: one file of the store. Header, ids, CCA state, then the page's strips, of each as many rows as
 // tokens; a checksum over all of it at the end. Host byte order: the header tells a foreign one.
 #include "base/hash64.h"
 #include "engine/store_impl.h"
@@ -11,14 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION = 2 };
 
 typedef struct StoreHeader {
   char magic[8];
   uint32_t version, byte_order;
   uint64_t identity;
-  int32_t kv_type, n_attn, kv_width, channels, hidden, block;
-  uint32_t n, zero;
+  int32_t kv_type, n_attn, kv_width, kv_heads, channels, hidden, block;
+  uint32_t n;
   char before[40], key[40];
 } StoreHeader;
 
@@ -30,6 +30,7 @@ static StoreHeader header_of(const StateShape *shape, uint64_t identity, const S
                    .kv_type = shape->kv,
                    .n_attn = shape->n_attn,
                    .kv_width = shape->kv_width,
+                   .kv_heads = shape->kv_heads,
                    .channels = shape->channels,
                    .hidden = shape->hidden,
                    .block = KERN_BLOCK,
@@ -95,9 +96,14 @@ static void read_piece(Stream *s, void *data, size_t len) {
   if (s->ok) s->sum = hash64(s->sum, data, len);
 }
 
-// The rows of k or v of one layer, `i` counting both.
-static void *rows_at(const StateShape *shape, const Page *page, size_t i) {
-  return (unsigned char *)(uintptr_t)page->data + i * KERN_BLOCK * state_kv_bytes(shape);
+static void write_strip(Stream *s, const StateShape *shape, KvStrip strip, unsigned n) {
+  write_piece(s, strip.rows, n * state_row_bytes(shape));
+  if (strip.scales) write_piece(s, strip.scales, n * sizeof *strip.scales);
+}
+
+static void read_strip(Stream *s, const StateShape *shape, KvStrip strip, unsigned n) {
+  read_piece(s, strip.rows, n * state_row_bytes(shape));
+  if (strip.scales) read_piece(s, strip.scales, n * sizeof *strip.scales);
 }
 
 bool store_file_write(int fd, const StateShape *shape, uint64_t identity, const StorePart *part) {
@@ -106,8 +112,8 @@ bool store_file_write(int fd, const StateShape *shape, uint64_t identity, const 
   write_piece(&s, &h, sizeof h);
   write_piece(&s, part->ids, part->n * sizeof *part->ids);
   write_piece(&s, part->cca, cca_bytes(shape));
-  for (size_t i = 0; s.ok && i < 2 * (size_t)shape->n_attn; i++)
-    write_piece(&s, rows_at(shape, part->page, i), part->n * state_kv_bytes(shape));
+  for (size_t i = 0; s.ok && i < state_strips(shape); i++)
+    write_strip(&s, shape, state_strip(shape, part->page, i), part->n);
   const uint64_t sum = s.sum;
   write_piece(&s, &sum, sizeof sum);
   return s.ok;
@@ -134,8 +140,8 @@ bool store_file_read(int fd, const StateShape *shape, uint64_t identity, StorePa
   if (part->page && part->cca) {
     page_claim(part->page, 0, part->n);
     read_piece(&s, part->cca, cca_bytes(shape));
-    for (size_t i = 0; s.ok && i < 2 * (size_t)shape->n_attn; i++)
-      read_piece(&s, rows_at(shape, part->page, i), part->n * state_kv_bytes(shape));
+    for (size_t i = 0; s.ok && i < state_strips(shape); i++)
+      read_strip(&s, shape, state_strip(shape, part->page, i), part->n);
     const uint64_t sum = s.sum;
     uint64_t found = 0;
     read_piece(&s, &found, sizeof found);

@@ -1,6 +1,7 @@
 // avx2: AVX2 with FMA and F16C. Same names and same bits as scalar.c; compiled with its own flags. The
 // 16 lanes of every sum are two vectors of 8.
 #if defined(__x86_64__)
+#include "kernels/fetch.h"
 #include "kernels/kern.h"
 #include "kernels/kmath.h"
 
@@ -480,11 +481,13 @@ INLINE void scale_by(float *p, const float *scale, size_t n) {
 
 // Scores of head q at all positions, four at a time.
 INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p) {
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i += 4) {
+    if (q == a->q) fetch_ahead(a->k, all, a->v, i * row, 4 * row);
     size_t k[4];
     Lanes acc[4];
     for (size_t c = 0; c < 4; c++) {
-      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->dim;
       acc[c] = lanes_zero();
     }
     size_t d = 0;
@@ -524,8 +527,10 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
 INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t h, size_t d,
                     float p[4][KERN_BLOCK]) {
   Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i++) {
-    const size_t v = i * a->kv_stride + d;
+    if (h == 0 && d == 0) fetch_ahead(a->v, all, a->next, i * row, row);
+    const size_t v = i * a->dim + d;
     const __m256 v0 = load_kv(q8, a->v, v), v1 = HALF ? v0 : load_kv(q8, a->v, v + 8);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {

@@ -1,5 +1,6 @@
 // avx512: AVX-512 with VNNI. Same names and same bits as scalar.c; compiled with its own flags.
 #if defined(__x86_64__)
+#include "kernels/fetch.h"
 #include "kernels/kern.h"
 #include "kernels/kmath.h"
 
@@ -756,9 +757,11 @@ INLINE void score_step(const bool q8, const bool HALF, const void *keys, const s
 INLINE void scores_4(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
   const float *q[4];
   for (size_t j = 0; j < 4; j++) q[j] = a->q + (h + j < a->heads ? h + j : a->heads - 1) * a->q_stride;
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i += 4) {
+    if (h == 0) fetch_ahead(a->k, all, a->v, i * row, 4 * row);
     size_t k[4];
-    for (size_t c = 0; c < 4; c++) k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+    for (size_t c = 0; c < 4; c++) k[c] = (i + c < a->n ? i + c : a->n - 1) * a->dim;
     __m512 acc[16]; // acc[4 c + j]: position i + c, head h + j
 #pragma GCC unroll 16
     for (int c = 0; c < 16; c++) acc[c] = _mm512_setzero_ps();
@@ -797,11 +800,13 @@ INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAtte
   for (int j = 0; j < 4; j++)
 #pragma GCC unroll 4
     for (int c = 0; c < NV; c++) acc[j][c] = _mm512_setzero_ps();
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i++) {
+    if (h == 0 && d == 0) fetch_ahead(a->v, all, a->next, i * row, row);
     __m512 v[4];
 #pragma GCC unroll 4
     for (int c = 0; c < NV; c++)
-      v[c] = load_kv(q8, HALF && c == NV - 1, a->v, i * a->kv_stride + d + 16 * (size_t)c);
+      v[c] = load_kv(q8, HALF && c == NV - 1, a->v, i * a->dim + d + 16 * (size_t)c);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       const __m512 w = _mm512_set1_ps(p[j][i]);

@@ -67,10 +67,11 @@ typedef struct KernPanel {
 // One block of positions of one KV head, for the query heads that share it.
 typedef struct KernAttend {
   const float *q;                 // [heads][q_stride], scaled already
-  const void *k, *v;              // float16, or int8 when there are scales; [n][kv_stride]
+  const void *k, *v;              // float16, or int8 when there are scales; [n][dim]
   const float *k_scale, *v_scale; // [n], both or none
-  size_t q_stride, kv_stride, heads, dim;
-  size_t n; // positions, at most KERN_BLOCK; kv_stride counts elements
+  const void *next;               // the keys that will be asked for next, to be fetched early; or NULL
+  size_t q_stride, heads, dim;
+  size_t n; // positions, at most KERN_BLOCK
   // Out, per head: the largest score, the sum of exp(score - max), the weighted sum of v.
   float *max, *sum, *out; // [heads], [heads], [heads][dim]
 } KernAttend;

@@ -1,6 +1,7 @@
 // neon: arm64 with dot products. Same names and same bits as scalar.c; compiled with its own flags. The
 // 16 lanes of every sum are four vectors of 4.
 #if defined(__aarch64__)
+#include "kernels/fetch.h"
 #include "kernels/kern.h"
 #include "kernels/kmath.h"
 
@@ -370,11 +371,13 @@ INLINE void score_step(const bool q8, const void *keys, const size_t *k, const f
 
 // Scores of head q at all positions, four at a time.
 INLINE void scores(const bool q8, const KernAttend *a, const float *q, float *p) {
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i += 4) {
+    if (q == a->q) fetch_ahead(a->k, all, a->v, i * row, 4 * row);
     size_t k[4], d = 0;
     Lanes acc[4];
     for (size_t c = 0; c < 4; c++) {
-      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->kv_stride;
+      k[c] = (i + c < a->n ? i + c : a->n - 1) * a->dim;
       acc[c] = lanes_zero();
     }
     for (; d + 16 <= a->dim; d += 16) {
@@ -415,10 +418,12 @@ INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t 
                     float p[4][KERN_BLOCK]) {
   const size_t parts = HALF ? 2 : 4;
   Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
+  const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i++) {
+    if (h == 0 && d == 0) fetch_ahead(a->v, all, a->next, i * row, row);
     float32x4_t v[4];
-    load_kv(q8, a->v, i * a->kv_stride + d, v);
-    if (!HALF) load_kv(q8, a->v, i * a->kv_stride + d + 8, v + 2);
+    load_kv(q8, a->v, i * a->dim + d, v);
+    if (!HALF) load_kv(q8, a->v, i * a->dim + d + 8, v + 2);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
 #pragma GCC unroll 4

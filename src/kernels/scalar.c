@@ -176,7 +176,7 @@ static float kv_at(const KernAttend *a, const void *kv, size_t i) {
 static float score(const KernAttend *a, const float *q, size_t i) {
   float lane[KERN_LANES] = {0};
   for (size_t d = 0; d < a->dim; d++)
-    lane[d % KERN_LANES] = fmaf(q[d], kv_at(a, a->k, i * a->kv_stride + d), lane[d % KERN_LANES]);
+    lane[d % KERN_LANES] = fmaf(q[d], kv_at(a, a->k, i * a->dim + d), lane[d % KERN_LANES]);
   return a->k_scale ? add_lanes(lane) * a->k_scale[i] : add_lanes(lane);
 }
 
@@ -195,7 +195,7 @@ static void scalar_attend(const KernAttend *a) {
     }
     memset(out, 0, a->dim * sizeof *out);
     for (size_t i = 0; i < a->n; i++)
-      for (size_t d = 0; d < a->dim; d++) out[d] = fmaf(p[i], kv_at(a, a->v, i * a->kv_stride + d), out[d]);
+      for (size_t d = 0; d < a->dim; d++) out[d] = fmaf(p[i], kv_at(a, a->v, i * a->dim + d), out[d]);
     a->max[h] = max;
     a->sum[h] = add_lanes(lane);
   }

@@ -43,15 +43,15 @@ size_t attend_bytes(const Step *step) {
 static void attend_exact(const AttendJob *j, const Row *row, size_t head, const float *q, float *scores,
                          float *out) {
   const size_t D = (size_t)j->c->head_dim;
-  const size_t at = head / group_heads(j->c) * D; // of the KV head in a row of the cache
+  const int kv = (int)(head / group_heads(j->c));
   const State *s = row->span->state;
   const float scale = 1.0f / sqrtf((float)D);
   for (size_t p = 0; p <= row->pos; p++)
-    scores[p] = j->f->linear.kern->dot(q, (const float *)state_k(s, j->attn, p) + at, D) * scale;
+    scores[p] = j->f->linear.kern->dot(q, state_k(s, j->attn, kv, p).rows, D) * scale;
   ops_softmax(scores, row->pos + 1);
   memset(out, 0, D * sizeof *out);
   for (size_t p = 0; p <= row->pos; p++)
-    j->f->linear.kern->axpy(scores[p], (const float *)state_v(s, j->attn, p) + at, out, D);
+    j->f->linear.kern->axpy(scores[p], state_v(s, j->attn, kv, p).rows, out, D);
 }
 
 // (token, head) pairs are dealt out in turn: later tokens cost more.
@@ -74,36 +74,24 @@ static Partial partial_at(const AttendJob *j, size_t slot) {
   return (Partial){.max = p, .sum = p + G, .out = p + 2 * G};
 }
 
-// The scales of n rows of KV_Q8 for one head.
-static void gather_scales(const StateShape *s, const uint8_t *rows, size_t kv, size_t n, float *scales) {
-  const uint8_t *at = rows + (size_t)s->kv_width + kv * sizeof *scales;
-  for (size_t i = 0; i < n; i++) memcpy(scales + i, at + i * state_kv_bytes(s), sizeof *scales);
-}
-
 // Block b of KV head kv for token t.
 static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const Partial *to) {
-  const size_t D = (size_t)j->c->head_dim, K = (size_t)j->c->n_kv * D, first = b * KERN_BLOCK;
+  const size_t D = (size_t)j->c->head_dim, first = b * KERN_BLOCK;
   const Row *row = &j->f->rows[t];
   const State *s = row->span->state;
-  const bool q8 = s->shape.kv == KV_Q8;
-  const size_t left = row->pos + 1 - first, n = left < KERN_BLOCK ? left : KERN_BLOCK, width = q8 ? 1 : 2;
-  const uint8_t *k = state_k(s, j->attn, first), *v = state_v(s, j->attn, first);
-  float k_scale[KERN_BLOCK], v_scale[KERN_BLOCK];
-  if (q8) {
-    gather_scales(&s->shape, k, kv, n, k_scale);
-    gather_scales(&s->shape, v, kv, n, v_scale);
-  }
+  const size_t left = row->pos + 1 - first;
+  const KvStrip k = state_k(s, j->attn, (int)kv, first), v = state_v(s, j->attn, (int)kv, first);
   const KernAttend a = {
       .q = j->f->qk + t * (size_t)config_conv_channels(j->c) + kv * group_heads(j->c) * D,
-      .k = k + kv * D * width,
-      .v = v + kv * D * width,
-      .k_scale = q8 ? k_scale : NULL,
-      .v_scale = q8 ? v_scale : NULL,
+      .k = k.rows,
+      .v = v.rows,
+      .next = left > KERN_BLOCK ? state_k(s, j->attn, (int)kv, first + KERN_BLOCK).rows : NULL,
+      .k_scale = k.scales,
+      .v_scale = v.scales,
       .q_stride = D,
-      .kv_stride = q8 ? state_kv_bytes(&s->shape) : K,
       .heads = group_heads(j->c),
       .dim = D,
-      .n = n,
+      .n = left < KERN_BLOCK ? left : KERN_BLOCK,
       .max = to->max,
       .sum = to->sum,
       .out = to->out,

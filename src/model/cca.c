@@ -76,18 +76,27 @@ static void add_means(const Config *c, const float *frame, float *qk) {
     }
 }
 
-// A row of KV_Q8: each head's vector as int8 with one scale.
-static void store_q8(const float *x, size_t heads, size_t D, uint8_t *row) {
-  for (size_t h = 0; h < heads; h++, x += D) {
-    float max = 0;
-    for (size_t d = 0; d < D; d++) max = fabsf(x[d]) > max ? fabsf(x[d]) : max;
-    const float scale = max < KERN_TINY ? 0 : max / 127.0f, inverse = max < KERN_TINY ? 0 : 127.0f / max;
-    for (size_t d = 0; d < D; d++) {
-      const float v = rintf(x[d] * inverse);
-      row[h * D + d] = fabsf(v) <= 127 ? (uint8_t)(int8_t)v : 0; // infinities and what is no number
-    }
-    memcpy(row + heads * D + h * sizeof scale, &scale, sizeof scale);
+// A head's vector as int8 with one scale.
+static void store_q8(const float *x, size_t D, KvStrip to) {
+  int8_t *row = to.rows;
+  float max = 0;
+  for (size_t d = 0; d < D; d++) max = fabsf(x[d]) > max ? fabsf(x[d]) : max;
+  const float scale = max < KERN_TINY ? 0 : max / 127.0f, inverse = max < KERN_TINY ? 0 : 127.0f / max;
+  for (size_t d = 0; d < D; d++) {
+    const float v = rintf(x[d] * inverse);
+    row[d] = fabsf(v) <= 127 ? (int8_t)v : 0; // infinities and what is no number
   }
+  *to.scales = scale;
+}
+
+// A head's key or value as the cache keeps it.
+static void store_head(const Forward *f, const float *x, size_t D, KvStrip to) {
+  if (f->kv == KV_Q8)
+    store_q8(x, D, to);
+  else if (f->kv == KV_F32)
+    memcpy(to.rows, x, D * sizeof *x);
+  else
+    f->linear.kern->to_f16(x, to.rows, D);
 }
 
 // Norms and rotates the heads of a token and stores its key and value.
@@ -97,7 +106,8 @@ static void finish_token(const CcaJob *j, size_t row) {
   const Kern *kern = f->linear.kern;
   const size_t D = (size_t)c->head_dim, K = (size_t)c->n_kv * D, C = (size_t)config_conv_channels(c);
   const size_t half = (size_t)c->rotary_dim / 2;
-  float *qk = f->qk + row * C, *key = qk + (size_t)c->n_q * D, *value = f->v + row * K;
+  float *qk = f->qk + row * C;
+  const float *key = qk + (size_t)c->n_q * D, *value = f->v + row * K;
   for (size_t i = 0; i < C; i++) qk[i] += j->w->conv1_bias[i];
   add_means(c, f->frames + row * C, qk);
   for (int h = 0; h < c->n_q + c->n_kv; h++) {
@@ -107,17 +117,10 @@ static void finish_token(const CcaJob *j, size_t row) {
       for (size_t d = 0; d < D; d++) x[d] *= j->w->temp[h - c->n_q];
     ops_rotate(x, f->cosine + row * half, f->sine + row * half, half);
   }
-  State *state = f->rows[row].span->state;
-  void *k = state_k(state, j->attn, f->rows[row].pos), *v = state_v(state, j->attn, f->rows[row].pos);
-  if (f->kv == KV_Q8) {
-    store_q8(key, (size_t)c->n_kv, D, k);
-    store_q8(value, (size_t)c->n_kv, D, v);
-  } else if (f->exact) {
-    memcpy(k, key, K * sizeof(float));
-    memcpy(v, value, K * sizeof(float));
-  } else {
-    kern->to_f16(key, k, K);
-    kern->to_f16(value, v, K);
+  const State *state = f->rows[row].span->state;
+  for (int h = 0; h < c->n_kv; h++, key += D, value += D) {
+    store_head(f, key, D, state_k(state, j->attn, h, f->rows[row].pos));
+    store_head(f, value, D, state_v(state, j->attn, h, f->rows[row].pos));
   }
 }
 

@@ -13,7 +13,7 @@ typedef struct Page {
   // For the accounts of the one cache that may hold it: entries, bytes counted.
   unsigned kept;
   uint64_t kept_bytes;
-  _Alignas(64) unsigned char data[]; // [n_attn][k | v][KERN_BLOCK][Nk D]
+  _Alignas(64) unsigned char data[]; // [n_attn][k | v][Nk], strips of state.h
 } Page;
 
 Page *page_new(size_t bytes, zaya_error *err); // of data; nothing claimed

@@ -32,8 +32,20 @@ size_t state_kv_bytes(const StateShape *s) {
   return (size_t)s->kv_width * (s->kv == KV_F32 ? 4 : 2);
 }
 
+size_t state_row_bytes(const StateShape *s) {
+  return (size_t)(s->kv_width / s->kv_heads) * (s->kv == KV_F32 ? 4 : s->kv == KV_F16 ? 2 : 1);
+}
+
 size_t state_page_bytes(const StateShape *s) {
   return (size_t)s->n_attn * 2 * KERN_BLOCK * state_kv_bytes(s);
+}
+
+size_t state_strips(const StateShape *s) { return 2 * (size_t)s->n_attn * (size_t)s->kv_heads; }
+
+KvStrip state_strip(const StateShape *s, const Page *page, size_t i) {
+  const size_t rows = KERN_BLOCK * state_row_bytes(s), strip = state_page_bytes(s) / state_strips(s);
+  unsigned char *at = (unsigned char *)(uintptr_t)page->data + i * strip;
+  return (KvStrip){.rows = at, .scales = s->kv == KV_Q8 ? (float *)(void *)(at + rows) : NULL};
 }
 
 static size_t pages_of(size_t len) { return len / KERN_BLOCK + (len % KERN_BLOCK != 0); }
@@ -90,9 +102,11 @@ State *state_clone(const State *s, zaya_error *err) {
 static bool replace_page(State *s, size_t i, size_t rows, zaya_error *err) {
   Page *own = page_new(state_page_bytes(&s->shape), err), *old = s->pages[i];
   if (!own) return false;
-  const size_t row = state_kv_bytes(&s->shape), part = KERN_BLOCK * row;
-  for (size_t p = 0; rows && p < 2 * (size_t)s->shape.n_attn; p++)
-    memcpy(own->data + p * part, old->data + p * part, rows * row);
+  for (size_t p = 0; rows && p < state_strips(&s->shape); p++) {
+    const KvStrip to = state_strip(&s->shape, own, p), from = state_strip(&s->shape, old, p);
+    memcpy(to.rows, from.rows, rows * state_row_bytes(&s->shape));
+    if (to.scales) memcpy(to.scales, from.scales, rows * sizeof *to.scales);
+  }
   s->pages[i] = own;
   page_drop(old);
   return true;
@@ -132,19 +146,23 @@ CcaState state_cca_in(const StateShape *shape, float *cca, int a) {
 CcaState state_cca(const State *s, int a) { return state_cca_in(&s->shape, s->cca, a); }
 
 // Of part 0 (k) or 1 (v).
-static void *kv_at(const State *s, int a, size_t part, size_t pos) {
-  const size_t row = (2 * (size_t)a + part) * KERN_BLOCK + pos % KERN_BLOCK;
-  return s->pages[pos / KERN_BLOCK]->data + row * state_kv_bytes(&s->shape);
+static KvStrip kv_at(const State *s, int a, size_t part, int head, size_t pos) {
+  const size_t i = (2 * (size_t)a + part) * (size_t)s->shape.kv_heads + (size_t)head;
+  KvStrip strip = state_strip(&s->shape, s->pages[pos / KERN_BLOCK], i);
+  strip.rows = (unsigned char *)strip.rows + pos % KERN_BLOCK * state_row_bytes(&s->shape);
+  if (strip.scales) strip.scales += pos % KERN_BLOCK;
+  return strip;
 }
 
-void *state_k(const State *s, int a, size_t pos) { return kv_at(s, a, 0, pos); }
+KvStrip state_k(const State *s, int a, int head, size_t pos) { return kv_at(s, a, 0, head, pos); }
 
-void *state_v(const State *s, int a, size_t pos) { return kv_at(s, a, 1, pos); }
+KvStrip state_v(const State *s, int a, int head, size_t pos) { return kv_at(s, a, 1, head, pos); }
 
-// A row of values within (-1, 1), by a generator whose state is *x.
-static void fill_row(const StateShape *s, uint32_t *x, uint8_t *row) {
+// A vector of values within (-1, 1), by a generator whose state is *x.
+static void fill_row(const StateShape *s, uint32_t *x, KvStrip to) {
   const float scale = 1.0f / 128;
-  for (size_t i = 0; i < (size_t)s->kv_width; i++) {
+  uint8_t *row = to.rows;
+  for (size_t i = 0; i < (size_t)(s->kv_width / s->kv_heads); i++) {
     *x = *x * 1664525u + 1013904223u;
     const uint16_t half = (uint16_t)(0x3000u | *x >> 31 << 15 | (*x >> 8 & 0xbff));
     const float full = (float)(int8_t)(*x >> 24) * scale;
@@ -152,8 +170,7 @@ static void fill_row(const StateShape *s, uint32_t *x, uint8_t *row) {
     if (s->kv == KV_F32) memcpy(row + 4 * i, &full, sizeof full);
     if (s->kv == KV_Q8) row[i] = (uint8_t)(*x >> 24);
   }
-  for (size_t h = 0; s->kv == KV_Q8 && h < (size_t)s->kv_heads; h++)
-    memcpy(row + (size_t)s->kv_width + h * sizeof scale, &scale, sizeof scale);
+  if (to.scales) *to.scales = scale;
 }
 
 bool state_fill(State *s, size_t n, zaya_error *err) {
@@ -163,10 +180,11 @@ bool state_fill(State *s, size_t n, zaya_error *err) {
                    s->cap, s->len, n);
   if (!state_reserve(s, n, err)) return false;
   for (int a = 0; a < s->shape.n_attn; a++)
-    for (size_t pos = 0; pos < n; pos++) {
-      fill_row(&s->shape, &x, state_k(s, a, pos));
-      fill_row(&s->shape, &x, state_v(s, a, pos));
-    }
+    for (size_t pos = 0; pos < n; pos++)
+      for (int h = 0; h < s->shape.kv_heads; h++) {
+        fill_row(&s->shape, &x, state_k(s, a, h, pos));
+        fill_row(&s->shape, &x, state_v(s, a, h, pos));
+      }
   memset(s->ids, 0, n * sizeof *s->ids);
   s->len = n;
   return true;

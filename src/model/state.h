@@ -8,7 +8,7 @@
 #include "format/config.h"
 #include "model/page.h"
 
-// KV_F32 in exact mode. KV_Q8: int8, one scale a head: a row is [Nk, D] of int8, then [Nk] float32.
+// KV_F32 in exact mode. KV_Q8: int8, one scale for each head's vector.
 typedef enum KvType { KV_F32, KV_F16, KV_Q8 } KvType;
 
 typedef struct StateShape {
@@ -26,6 +26,13 @@ typedef struct CcaState {
   float *prev_hs;    // [H], the last normed input; zeros before the first token
 } CcaState;
 
+// The keys, or values, of one head of a layer in one page lie in one piece, so that attention reads memory
+// in order: the vectors, then with KV_Q8 the scales. `rows` and `scales` may point at a later position.
+typedef struct KvStrip {
+  void *rows;    // [KERN_BLOCK][D] of shape.kv
+  float *scales; // [KERN_BLOCK]; NULL but with KV_Q8
+} KvStrip;
+
 typedef struct State {
   StateShape shape;
   uint64_t fingerprint; // of the model
@@ -39,9 +46,12 @@ typedef struct State {
 typedef zaya_checkpoint StateCheckpoint; // opaque: state.c
 
 StateShape state_shape(const Config *c, KvType kv);
-size_t state_kv_bytes(const StateShape *shape); // of one position's k, or v, in one layer
+size_t state_kv_bytes(const StateShape *shape);  // of one position's k, or v, in one layer
+size_t state_row_bytes(const StateShape *shape); // of one head's vector in one layer, without its scale
 size_t state_page_bytes(const StateShape *shape);
-size_t state_cca_floats(const StateShape *shape); // of all layers' recurrent state
+size_t state_strips(const StateShape *shape);                             // in a page: n_attn x [k, v] x Nk
+KvStrip state_strip(const StateShape *shape, const Page *page, size_t i); // i: 0 .. state_strips - 1
+size_t state_cca_floats(const StateShape *shape);                         // of all layers' recurrent state
 // Bytes that a state for `cap` tokens takes when it is full; SIZE_MAX when that overflows.
 size_t state_bytes(const StateShape *shape, size_t cap);
 State *state_new(const StateShape *shape, uint64_t fingerprint, size_t cap, zaya_error *err);
@@ -56,9 +66,9 @@ bool state_reserve(State *s, size_t n, zaya_error *err);
 // Attention layer a (0 .. n_attn - 1; model layer 2 a).
 CcaState state_cca(const State *s, int a);
 CcaState state_cca_in(const StateShape *shape, float *cca, int a); // of a checkpoint's block
-// [Nk D] of shape.kv; the positions behind it follow up to the end of its block of KERN_BLOCK.
-void *state_k(const State *s, int a, size_t pos);
-void *state_v(const State *s, int a, size_t pos);
+// From position pos on, up to the end of its page.
+KvStrip state_k(const State *s, int a, int head, size_t pos);
+KvStrip state_v(const State *s, int a, int head, size_t pos);
 
 // Puts in place what is kept elsewhere (prefix cache, disk): pages[0 ..] from page `first` on hold the tokens
 // ids[0 .. n), behind which the CCA state is `cca`. The state must hold all tokens before page `first`; it

@@ -1,5 +1,5 @@
-// state_io: a state as bytes and back. Layout: header, ids, CCA state, then k and v layer by layer,
-// only the tokens held; a checksum over all of it at the end. Host byte order: a cache, not an
+// state_io: a state as bytes and back. Layout: header, ids, CCA state, then the strips page by page, of
+// each only the tokens held; a checksum over all of it at the end. Host byte order: a cache, not an
 // exchange format, and the header tells a foreign one.
 #include "base/hash64.h"
 #include "base/size.h"
@@ -8,14 +8,14 @@
 
 #include <string.h>
 
-enum { STATE_VERSION = 2 };
+enum { STATE_VERSION = 3 };
 static const char state_magic[8] = "ZAYAST\x01\x02";
 
 typedef struct StateHeader {
   char magic[8];
   uint32_t version, byte_order; // 0x01020304 as the writer sees it
   uint64_t fingerprint;
-  int32_t kv_type, n_attn, kv_width, channels, hidden, zero;
+  int32_t kv_type, n_attn, kv_width, kv_heads, channels, hidden;
   uint64_t len;
 } StateHeader;
 
@@ -26,6 +26,7 @@ static StateHeader header_of(const State *s) {
                    .kv_type = s->shape.kv,
                    .n_attn = s->shape.n_attn,
                    .kv_width = s->shape.kv_width,
+                   .kv_heads = s->shape.kv_heads,
                    .channels = s->shape.channels,
                    .hidden = s->shape.hidden,
                    .len = s->len};
@@ -35,27 +36,33 @@ static StateHeader header_of(const State *s) {
 
 static size_t cca_bytes(const StateShape *s) { return state_cca_floats(s) * sizeof(float); }
 
-// The rows of a layer that lie in one piece, from position `pos` on.
-static size_t piece_bytes(const State *s, size_t pos, size_t n) {
-  const size_t rows = KERN_BLOCK - pos % KERN_BLOCK;
-  return (rows < n - pos ? rows : n - pos) * state_kv_bytes(&s->shape);
-}
+// The rows that the page of position `pos` holds of n tokens.
+static size_t page_rows(size_t pos, size_t n) { return n - pos < KERN_BLOCK ? n - pos : KERN_BLOCK; }
 
-// k, then v of one layer.
-static bool save_layer(const State *s, int a, Buf *out, zaya_error *err) {
+// The page that begins at position `pos`.
+static bool save_page(const State *s, size_t pos, Buf *out, zaya_error *err) {
+  const size_t rows = page_rows(pos, s->len);
   bool ok = true;
-  for (size_t pos = 0; ok && pos < s->len; pos += KERN_BLOCK)
-    ok = buf_add(out, state_k(s, a, pos), piece_bytes(s, pos, s->len), err);
-  for (size_t pos = 0; ok && pos < s->len; pos += KERN_BLOCK)
-    ok = buf_add(out, state_v(s, a, pos), piece_bytes(s, pos, s->len), err);
+  for (size_t i = 0; ok && i < state_strips(&s->shape); i++) {
+    const KvStrip strip = state_strip(&s->shape, s->pages[pos / KERN_BLOCK], i);
+    ok = buf_add(out, strip.rows, rows * state_row_bytes(&s->shape), err) &&
+         (!strip.scales || buf_add(out, strip.scales, rows * sizeof *strip.scales, err));
+  }
   return ok;
 }
 
-static const uint8_t *load_layer(State *s, int a, size_t n, const uint8_t *p) {
-  for (size_t pos = 0; pos < n; p += piece_bytes(s, pos, n), pos += KERN_BLOCK)
-    memcpy(state_k(s, a, pos), p, piece_bytes(s, pos, n));
-  for (size_t pos = 0; pos < n; p += piece_bytes(s, pos, n), pos += KERN_BLOCK)
-    memcpy(state_v(s, a, pos), p, piece_bytes(s, pos, n));
+static const uint8_t *take(void *to, const uint8_t *from, size_t len) {
+  memcpy(to, from, len);
+  return from + len;
+}
+
+static const uint8_t *load_page(State *s, size_t pos, size_t n, const uint8_t *p) {
+  const size_t rows = page_rows(pos, n);
+  for (size_t i = 0; i < state_strips(&s->shape); i++) {
+    const KvStrip strip = state_strip(&s->shape, s->pages[pos / KERN_BLOCK], i);
+    p = take(strip.rows, p, rows * state_row_bytes(&s->shape));
+    if (strip.scales) p = take(strip.scales, p, rows * sizeof *strip.scales);
+  }
   return p;
 }
 
@@ -64,7 +71,7 @@ bool state_save(const State *s, Buf *out, zaya_error *err) {
   const size_t start = out->len;
   bool ok = buf_add(out, &h, sizeof h, err) && buf_add(out, s->ids, s->len * sizeof *s->ids, err) &&
             buf_add(out, s->cca, cca_bytes(&s->shape), err);
-  for (int a = 0; ok && a < s->shape.n_attn; a++) ok = save_layer(s, a, out, err);
+  for (size_t pos = 0; ok && pos < s->len; pos += KERN_BLOCK) ok = save_page(s, pos, out, err);
   if (!ok) {
     out->len = start;
     return false;
@@ -84,7 +91,7 @@ static bool check_header(const State *s, const StateHeader *h, size_t len, zaya_
       h->byte_order != want.byte_order)
     return err_set(err, ZAYA_E_FORMAT, "saved session: not a session of this version and byte order");
   if (h->fingerprint != want.fingerprint || h->n_attn != want.n_attn || h->kv_width != want.kv_width ||
-      h->channels != want.channels || h->hidden != want.hidden)
+      h->kv_heads != want.kv_heads || h->channels != want.channels || h->hidden != want.hidden)
     return err_set(err, ZAYA_E_FORMAT, "saved session: belongs to another model");
   if (h->kv_type != want.kv_type)
     return err_set(err, ZAYA_E_FORMAT, "saved session: its KV cache is %s, this model runs with %s",
@@ -116,11 +123,9 @@ bool state_load(State *s, const void *data, size_t len, zaya_error *err) {
   const bool ok = t && state_reserve(t, n, err);
   if (ok) {
     p += sizeof h;
-    memcpy(t->ids, p, n * sizeof *t->ids);
-    p += n * sizeof *t->ids;
-    memcpy(t->cca, p, cca_bytes(&s->shape));
-    p += cca_bytes(&s->shape);
-    for (int a = 0; a < s->shape.n_attn; a++) p = load_layer(t, a, n, p);
+    p = take(t->ids, p, n * sizeof *t->ids);
+    p = take(t->cca, p, cca_bytes(&s->shape));
+    for (size_t pos = 0; pos < n; pos += KERN_BLOCK) p = load_page(t, pos, n, p);
     t->len = n;
     const State old = *s;
     *s = *t;

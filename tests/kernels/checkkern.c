@@ -273,7 +273,7 @@ static void check_attend(const Kern *k, bool q8) {
   kernel = q8 ? "attend (int8)" : "attend";
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
     const size_t heads = sizes[s][0], n = sizes[s][1], D = sizes[s][2];
-    KernAttend a = {.heads = heads, .n = n, .dim = D, .q_stride = D, .kv_stride = D};
+    KernAttend a = {.heads = heads, .n = n, .dim = D, .q_stride = D};
     a.q = floats(heads * D, flavour == EXTREMES ? OUTLIERS : flavour);
     a.k = halves(n * D, flavour == EXTREMES ? PLAIN : flavour);
     a.v = halves(n * D, flavour);
@@ -308,7 +308,7 @@ static void check_attend(const Kern *k, bool q8) {
 static void check_attend_minus_zero(const Kern *k) {
   enum { D = 24, N = 5 };
   kernel = "attend (-0)";
-  KernAttend a = {.heads = 1, .n = N, .dim = D, .q_stride = D, .kv_stride = D};
+  KernAttend a = {.heads = 1, .n = N, .dim = D, .q_stride = D};
   float *q = guard_alloc(D * 4), out[2][D], max[2], sum[2];
   uint16_t *kv = guard_alloc(N * D * 2);
   for (int i = 0; i < D; i++) q[i] = -1e-38f;
@@ -411,10 +411,10 @@ static void time_others(const Kern *k) {
   for (int i = 0; i < 2000; i++) k->silu_mul(up, x, n);
   report("silu_mul", (double)n, "Gvalues/s", start, 2000);
   guard_free_all();
-  KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .q_stride = 128, .kv_stride = 256};
+  KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .q_stride = 128};
   t.q = floats(512, PLAIN);
-  t.k = halves(KERN_BLOCK * 256, PLAIN);
-  t.v = halves(KERN_BLOCK * 256, PLAIN);
+  t.k = halves(KERN_BLOCK * 128, PLAIN);
+  t.v = halves(KERN_BLOCK * 128, PLAIN);
   t.out = guard_alloc(2048);
   t.max = guard_alloc(16);
   t.sum = guard_alloc(16);

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 static char dir[64];
-static const StateShape shape = {.kv = KV_F16, .n_attn = 2, .kv_width = 16, .channels = 12, .hidden = 8};
+static StateShape shape = {
+    .kv = KV_F16, .n_attn = 2, .kv_width = 16, .kv_heads = 2, .channels = 12, .hidden = 8};
 
 static int setup(void **state) {
   (void)state;
@@ -86,19 +87,39 @@ static void put(Store *s, unsigned seed, size_t n) {
 static bool get(Store *s, unsigned seed, size_t n) {
   int32_t ids[KERN_BLOCK];
   const StoreKey root = store_root();
-  const size_t row = state_kv_bytes(&shape);
+  const size_t row = state_row_bytes(&shape);
   Page *page;
   float *cca;
   make_ids(seed, ids);
   if (store_find(s, &root, ids, n) != n || !store_load(s, &root, ids, n, &page, &cca)) return false;
   Page *want = make_page(seed);
-  for (size_t i = 0; i < 2 * (size_t)shape.n_attn; i++)
-    assert_memory_equal(page->data + i * KERN_BLOCK * row, want->data + i * KERN_BLOCK * row, n * row);
+  for (size_t i = 0; i < state_strips(&shape); i++) {
+    const KvStrip found = state_strip(&shape, page, i), put_in = state_strip(&shape, want, i);
+    assert_memory_equal(found.rows, put_in.rows, n * row);
+    if (found.scales) assert_memory_equal(found.scales, put_in.scales, n * sizeof *found.scales);
+  }
   for (size_t i = 0; i < state_cca_floats(&shape); i++) assert_true(cca[i] == (float)(seed + i));
   page_drop(want);
   page_drop(page);
   free(cca);
   return true;
+}
+
+static void keeps_scales_too(void **state) {
+  (void)state;
+  const StateShape before = shape;
+  shape.kv = KV_Q8;
+  Store *s = start_store(1, 1 << 30);
+  put(s, 1, KERN_BLOCK);
+  put(s, 2, 17);
+  store_flush(s);
+  assert_true(get(s, 1, KERN_BLOCK));
+  assert_true(get(s, 2, 17));
+  store_close(s);
+  shape = before;
+  s = start_store(1, 1 << 30); // the files of another kind of cache are not taken
+  assert_false(get(s, 1, KERN_BLOCK));
+  store_close(s);
 }
 
 static void finds_again_what_was_put(void **state) {
@@ -322,6 +343,7 @@ static void an_engine_picks_up_after_a_restart(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(finds_again_what_was_put, setup, teardown),
+      cmocka_unit_test_setup_teardown(keeps_scales_too, setup, teardown),
       cmocka_unit_test_setup_teardown(damage_is_never_read, setup, teardown),
       cmocka_unit_test_setup_teardown(strange_files_are_left_alone, setup, teardown),
       cmocka_unit_test_setup_teardown(the_limit_drops_what_was_used_longest_ago, setup, teardown),
