@@ -222,6 +222,8 @@ INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, co
     _mm_prefetch((const char *)codes + g * 16 + AHEAD + 64, _MM_HINT_T0);
     _mm_prefetch((const char *)codes + g * 16 + AHEAD + 128, _MM_HINT_T0);
     _mm_prefetch((const char *)codes + g * 16 + AHEAD + 192, _MM_HINT_T0);
+    _mm_prefetch((const char *)scales + g * 2 + AHEAD / 8, _MM_HINT_T0);
+    _mm_prefetch((const char *)biases + g * 2 + AHEAD / 8, _MM_HINT_T0);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
 #pragma GCC unroll 8
     for (int t = 0; t < NT; t++) {
@@ -313,6 +315,142 @@ static void avx512_rows_q8(const KernRows *w, const KernActs *x, size_t first_x,
       row_q8(2, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
     for (; t < n_x; t++) row_q8(1, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
   }
+}
+
+// --- rows of 8-bit codes times up to 8 tokens: as much reading as multiplying ----------------------------
+//
+// A lane is a group: the codes of 16 groups are spread so that vector d has dword d of every group, once for
+// all tokens, and the dots of a token need no adding of lanes. The activations lie in the same way.
+
+enum { FEW = 8 }; // tokens that go by rows
+
+// Vector k holds groups 2 k and 2 k + 1; becomes dword k of every group, in the order of spread_order.
+INLINE void spread(__m512i *v) {
+  __m512i a[8], b[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) { // 128-bit lanes: dwords d and d + 4 of four even groups, then of odd ones
+    b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+    b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+    b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+    b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int d = 0; d < 4; d++) {
+    v[d] = _mm512_shuffle_i32x4(b[d], b[4 + d], 0x88);
+    v[d + 4] = _mm512_shuffle_i32x4(b[d], b[4 + d], 0xDD);
+  }
+}
+
+// Which of 16 groups a lane has after spread(), and the lane that a group has.
+static const uint8_t spread_order[16] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+static const uint8_t spread_lane[16] = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
+
+INLINE __m512i lanes_of(const uint8_t *order) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)order));
+}
+
+// 16 scales or biases as spread() orders groups.
+INLINE __m512 load_spread(const uint8_t *p, size_t left) {
+  const __m256i order = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)spread_order));
+  const __m256i v = left >= 16 ? _mm256_loadu_si256((const __m256i *)(const void *)p)
+                               : _mm256_maskz_loadu_epi16(first_lanes(left), p);
+  return _mm512_cvtph_ps(_mm256_permutexvar_epi16(order, v));
+}
+
+// The tokens from `first` on, `have` of them and zeros up to FEW: tile_q of the tile as
+// [groups / 16][FEW][8][16][4], tile_scale and tile_sum as [groups / 16][FEW][16], spread.
+static void pack_few(const KernActs *x, size_t tile, size_t first, size_t have) {
+  const __m512i order = lanes_of(spread_order);
+  const size_t G = x->groups;
+  int8_t *q = x->tile_q + tile * G * 512;
+  float *scale = x->tile_scale + tile * G * 16, *sum = x->tile_sum + tile * G * 16;
+  memset(q, 0, FEW * G * 32);
+  memset(scale, 0, FEW * G * sizeof *scale);
+  memset(sum, 0, FEW * G * sizeof *sum);
+  for (size_t t = 0; t < have; t++) {
+    for (size_t g = 0; g < G; g += 16) {
+      const size_t from = (first + t) * G + g, to = g * FEW + t * 16;
+      __m512i v[8];
+      for (size_t k = 0; k < 8; k++)
+        v[k] = _mm512_loadu_si512(x->q + (first + t) * x->q_stride + g * 32 + k * 64);
+      spread(v);
+      for (size_t k = 0; k < 8; k++) _mm512_storeu_si512(q + to * 32 + k * 64, v[k]);
+      _mm512_storeu_ps(scale + to, _mm512_permutexvar_ps(order, _mm512_loadu_ps(x->scale + from)));
+      _mm512_storeu_ps(sum + to, _mm512_permutexvar_ps(order, _mm512_loadu_ps(x->sum + from)));
+    }
+  }
+}
+
+// acc[t] = the lanes of a row times token t of a packed tile.
+INLINE void few_row_q8(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
+                       size_t groups, const KernActs *x, size_t tile, __m512 *acc) {
+  const size_t G = x->groups;
+  const int8_t *q = x->tile_q + tile * G * 512;
+  const float *xs = x->tile_scale + tile * G * 16, *xq = x->tile_sum + tile * G * 16;
+  __m512 sum[FEW];
+#pragma GCC unroll 8
+  for (int t = 0; t < NT; t++) sum[t] = _mm512_setzero_ps();
+  for (size_t g = 0; g < groups; g += 16) {
+    const size_t left = groups - g;
+    __m512i v[8];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) {
+      const uint8_t *p = codes + g * 32 + 64 * k;
+      const __mmask16 m = left > 2 * k ? first_lanes(8 * (left - 2 * k)) : 0;
+      v[k] = left >= 16 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(m, p);
+    }
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) _mm_prefetch((const char *)codes + g * 32 + 64 * k + AHEAD, _MM_HINT_T0);
+    spread(v);
+    const __m512 s = load_spread(scales + g * 2, left), b = load_spread(biases + g * 2, left);
+#pragma GCC unroll 8
+    for (size_t t = 0; t < (size_t)NT; t++) {
+      __m512i dot = _mm512_setzero_si512();
+#pragma GCC unroll 8
+      for (size_t k = 0; k < 8; k++)
+        dot = _mm512_dpbusd_epi32(dot, v[k], _mm512_loadu_si512(q + t * 512 + 64 * k));
+      sum[t] = add_groups(sum[t], dot, s, b, xs + t * 16, xq + t * 16);
+    }
+    q += FEW * 512, xs += FEW * 16, xq += FEW * 16;
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < NT; t++) acc[t] = _mm512_permutexvar_ps(lanes_of(spread_lane), sum[t]);
+}
+
+// Rows times the n tokens of a packed tile, n <= NT; 16 / NT rows have their lanes added together.
+INLINE void few_q8(const int NT, const KernRows *w, const KernActs *x, size_t tile, size_t n, float *y,
+                   size_t y_stride) {
+  const size_t step = 16 / (size_t)NT;
+  for (size_t r = 0; r < w->rows; r += step) {
+    const size_t rows = w->rows - r < step ? w->rows - r : step;
+    __m512 acc[16];
+    float sum[16];
+    for (size_t i = rows * (size_t)NT; i < 16; i++) acc[i] = _mm512_setzero_ps();
+    for (size_t i = 0; i < rows; i++)
+      few_row_q8(NT, w->w + (r + i) * w->w_stride, w->scales + (r + i) * w->s_stride,
+                 w->biases + (r + i) * w->s_stride, w->groups, x, tile, acc + i * (size_t)NT);
+    _mm512_storeu_ps(sum, add_lanes_16(acc));
+    for (size_t i = 0; i < rows; i++)
+      for (size_t t = 0; t < n; t++) {
+        const size_t at = i * (size_t)NT + t;
+        y[t * y_stride + r + i] = sum[at % 4 * 4 + at / 4];
+      }
+  }
+}
+
+static void avx512_few_q8(const KernRows *w, const KernActs *x, size_t tile, size_t n, float *y,
+                          size_t y_stride) {
+  if (n > 6)
+    few_q8(8, w, x, tile, n, y, y_stride);
+  else if (n > 4)
+    few_q8(6, w, x, tile, n, y, y_stride);
+  else
+    few_q8(4, w, x, tile, n, y, y_stride);
 }
 
 // --- panels times many tokens: bound by multiplying -------------------------------------------------
@@ -513,6 +651,10 @@ INLINE void pack_floats(const float *from, size_t have, size_t groups, float *to
 static void avx512_pack_tile(const KernActs *x, size_t tile, size_t n) {
   const bool plain = x->order == KERN_ORDER_PLAIN;
   const size_t first = tile * KERN_TILE, have = n - first < KERN_TILE ? n - first : KERN_TILE, G = x->groups;
+  if (plain && have <= FEW && tile % 2 == 0) { // odd tiles are multiplied beside the one before
+    pack_few(x, tile, first, have);
+    return;
+  }
   int8_t *q = x->tile_q + tile * G * 512;
   for (size_t c = 0; c < G * 32; c += 64) { // 16 dwords of every token
     __m512i v[16];
@@ -592,7 +734,6 @@ typedef struct TileRows {
     }                                                                                                        \
   }
 TILE_LANE(tile_lane_16, __m512, __m512i, _mm512, si512)
-TILE_LANE(tile_lane_8, __m256, __m256i, _mm256, si256)
 
 // Asks for row i of the next 16: its codes come while these rows are multiplied.
 INLINE void ask_next(const TileRows *w, int bits, int i) {
@@ -619,7 +760,6 @@ INLINE void ask_next(const TileRows *w, int bits, int i) {
     }                                                                                                        \
   }
 TILE(tile_16, tile_lane_16, __m512, _mm512)
-TILE(tile_8, tile_lane_8, __m256, _mm256)
 
 // y[t][r] for the n tokens of a vector: transposed, so that a token's rows are stored together.
 static void store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_t y_stride) {
@@ -641,7 +781,7 @@ INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
   }
 }
 
-enum { FEW = 8, FEW_Q8 = 4 }; // tokens that go by rows
+enum { FEW_Q8 = 2 }; // tokens that go by rows of 8 bits as they come
 
 INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
                   float *y, size_t y_stride) {
@@ -653,25 +793,24 @@ INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, c
   __m512 sum[2][16];
   size_t t = 0;
   for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
-  tile_floats(w, w->scales, scratch->scale);
-  tile_floats(w, w->biases, scratch->bias);
+  if (n > FEW) {
+    tile_floats(w, w->scales, scratch->scale);
+    tile_floats(w, w->biases, scratch->bias);
+  }
   for (; t + 16 < n; t += 32) {
     tile_16(BITS, 4, 2, &rows, x, t / 16, sum);
     store_tile(sum[0], w->rows, n - t, y + t * y_stride, y_stride);
     store_tile(sum[1], w->rows, n - t - 16, y + (t + 16) * y_stride, y_stride);
   }
   if (t >= n) return;
-  if (n - t <= (BITS == 4 ? FEW : FEW_Q8)) { // a tile would be mostly empty
-    (BITS == 4 ? avx512_rows_q4 : avx512_rows_q8)(w, x, t, n - t, y + t * y_stride, y_stride);
+  if (n - t <= FEW) { // a tile would be mostly empty
+    if (BITS == 4 || n - t <= FEW_Q8)
+      (BITS == 4 ? avx512_rows_q4 : avx512_rows_q8)(w, x, t, n - t, y + t * y_stride, y_stride);
+    else
+      avx512_few_q8(w, x, t / KERN_TILE, n - t, y + t * y_stride, y_stride);
     return;
   }
-  if (n - t > 8) {
-    tile_16(BITS, 8, 1, &rows, x, t / 16, sum);
-  } else {
-    __m256 half[2][16];
-    tile_8(BITS, 8, 1, &rows, x, t / 16, half);
-    for (int r = 0; r < 16; r++) sum[0][r] = _mm512_castps256_ps512(half[0][r]);
-  }
+  tile_16(BITS, 8, 1, &rows, x, t / 16, sum);
   store_tile(sum[0], w->rows, n - t, y + t * y_stride, y_stride);
 }
 
