@@ -457,6 +457,9 @@ int main(int argc, char **argv) {
     time_rows(k, 8, 1);
     time_panel(k, 36);
     time_panel(k, 8);
+    time_tile(k, 4, 4);
+    time_tile(k, 4, 8);
+    time_tile(k, 4, 16);
     time_tile(k, 4, 32);
     time_tile(k, 8, 8);
     time_others(k);
