@@ -43,7 +43,8 @@ typedef struct KernActs {
   size_t groups;      // of a token, padding included
   size_t q_stride;    // bytes from token to token
   KernOrder order;
-  // The same for the tile kernels, KERN_TILE tokens side by side, missing ones zeros.
+  // The same for the tile kernels, KERN_TILE tokens side by side, missing ones zeros. A rung may lay the last
+  // tile out otherwise in the same room (avx512's pack_few).
   int8_t *tile_q;               // [tiles][groups][8][KERN_TILE][4]: dword d of a group, of every token
   float *tile_scale, *tile_sum; // [tiles][groups][KERN_TILE]
 } KernActs;
