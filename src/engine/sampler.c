@@ -240,17 +240,18 @@ static double weight_of(const Sampler *s, float logit, float best) {
   return exp_fixed(((double)logit - (double)best) / s->p.temperature);
 }
 
-// The tokens that min_p leaves, in order of their ids. A bound on the logit, a little too low, spares most
-// of the exponentials.
+// The tokens that min_p leaves, in order of their ids. Bounds on the logit, one a little too low and one a
+// little too high, spare all exponentials but those between them.
 static size_t collect(Sampler *s, const float *logits, float best) {
-  double t = s->p.temperature, min_p = s->p.min_p;
-  double bound = min_p > 0 ? fmax(log(min_p) * (1 + 1e-9) - 1e-9, -700) : -700;
-  float low = to_logit((double)best + t * bound);
-  low = nextafterf(low, -INFINITY);
+  const double t = s->p.temperature, min_p = s->p.min_p, slack = 1e-6;
+  const double bound = min_p > 0 ? fmax(log(min_p), -700) : -700;
+  const float low = nextafterf(to_logit((double)best + t * (bound - slack)), -INFINITY);
+  const float sure = nextafterf(to_logit((double)best + t * (bound + slack)), INFINITY);
   size_t n = 0;
   for (size_t i = 0; i < s->n; i++) {
     if (!(logits[i] >= low) || logits[i] == -INFINITY) continue;
-    if (((double)logits[i] - (double)best) / t < -700 || (min_p > 0 && weight_of(s, logits[i], best) < min_p))
+    if (logits[i] < sure && (((double)logits[i] - (double)best) / t < -700 ||
+                             (min_p > 0 && weight_of(s, logits[i], best) < min_p)))
       continue;
     s->found[n++] = (Candidate){key_of(logits[i]), (int32_t)i};
   }
