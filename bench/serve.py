@@ -25,13 +25,13 @@ from served import Served  # noqa: E402
 NO_END = {"1": -100, "106": -100}  # so that a model of random weights goes on
 
 
-def stream(port, prompt, tokens, start, out, i):
+def stream(port, prompt, tokens, sampling, start, out, i):
     """Times at which tokens came, since the request was sent."""
     chat = isinstance(prompt, str)
     body = {
         **({"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}),
         "max_tokens": tokens,
-        "temperature": 1,
+        **sampling,
         "seed": i,
         "logit_bias": NO_END,
         "stream": True,
@@ -59,11 +59,11 @@ def stream(port, prompt, tokens, start, out, i):
     out[i] = (sent, times, usage)
 
 
-def run(port, prompts, tokens):
+def run(port, prompts, tokens, sampling):
     out = [None] * len(prompts)
     start = threading.Barrier(len(prompts))
     threads = [
-        threading.Thread(target=stream, args=(port, p, tokens, start, out, i)) for i, p in enumerate(prompts)
+        threading.Thread(target=stream, args=(port, p, tokens, sampling, start, out, i)) for i, p in enumerate(prompts)
     ]
     for t in threads:
         t.start()
@@ -74,8 +74,8 @@ def run(port, prompts, tokens):
     return out
 
 
-def measure(port, prompts, tokens):
-    got = run(port, prompts, tokens)
+def measure(port, prompts, tokens, sampling):
+    got = run(port, prompts, tokens, sampling)
     begin, end = max(times[0] for _, times, _ in got), min(times[-1] for _, times, _ in got)
     inside = sum(begin < t <= end for _, times, _ in got for t in times)
     firsts = sorted(times[0] - sent for sent, times, _ in got)
@@ -98,7 +98,8 @@ def plain(zaya, bundle, batches, tokens, threads):
     if threads:
         command += ["-t", str(threads)]
     r = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(r.stdout)
+    runs = json.loads(r.stdout)["threads"][0]["runs"]
+    return {v["batch"]: v["median"] for v in runs if v["kind"] == "generation"}
 
 
 def main():
@@ -109,6 +110,8 @@ def main():
     p.add_argument("--tokens", type=int, default=32)
     p.add_argument("--batches", default="1,4,8,16")
     p.add_argument("--prompt", type=int, default=512)
+    p.add_argument("--temperature", type=float, default=1)
+    p.add_argument("--top-k", type=int, default=0, help="0: all. Random weights leave nearly every token likely; a trained model does not")
     p.add_argument("--port", type=int, default=0)
     p.add_argument("--no-bench", action="store_true", help="leave `zaya bench` out")
     a = p.parse_args()
@@ -124,24 +127,26 @@ def main():
     def ids(n):
         return [rng.randrange(1000, 100000) for _ in range(n)]
 
-    run(port, [ids(16)], 4)  # what is touched for the first time
+    sampling = {"temperature": a.temperature, "top_k": a.top_k}
+    run(port, [ids(16)], 4, sampling)  # what is touched for the first time
     print("| parallel | generation | overall | first token, median | longest |")
     print("|---|---|---|---|---|")
     for n in map(int, a.batches.split(",")):
-        r = measure(port, [ids(16) for _ in range(n)], a.tokens)
+        r = measure(port, [ids(16) for _ in range(n)], a.tokens, sampling)
         print(
             f"| {r['parallel']} | {r['generation']:.1f} tokens/s | {r['overall']:.1f} | "
             f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |",
             flush=True,
         )
     long = " ".join(str(rng.randrange(100, 1000)) for _ in range(a.prompt // 4))  # a number is four tokens
-    miss, hit = measure(port, [long], 4), measure(port, [long], 4)
+    miss, hit = measure(port, [long], 4, sampling), measure(port, [long], 4, sampling)
     if server:
         server.stop()
     for name, r in (("miss", miss), ("hit", hit)):
         print(f"message of {r['prompt']} tokens, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
     if not a.no_bench:
-        print(json.dumps(plain(a.zaya, a.bundle, a.batches, a.tokens, a.threads)))
+        for batch, rate in plain(a.zaya, a.bundle, a.batches, a.tokens, a.threads).items():
+            print(f"`zaya bench`, batch of {batch}: {rate:.1f} tokens/s")
 
 
 if __name__ == "__main__":
