@@ -1,0 +1,131 @@
+// avx512: what the AVX-512 files share. Only they include it: it needs their flags. Depends on kern, kmath.
+#pragma once
+
+#include "kernels/kern.h"
+#include "kernels/kmath.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+// --- lanes ---------------------------------------------------------------------------------------
+
+// l + 8, + 4, + 2, + 1.
+INLINE float add_lanes(__m512 v) {
+  const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(b, _mm_shuffle_ps(b, b, 1)));
+}
+
+// add_lanes of 16 vectors at once; element k of 128-bit lane j belongs to v[4 k + j].
+INLINE __m512 add_lanes_16(const __m512 *v) {
+  __m512 s[8], r[4], u[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++)
+    s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x44),
+                         _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xEE));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++)
+    r[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0x88),
+                         _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0xDD));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; i++) {
+    const __m512d a = _mm512_castps_pd(r[2 * i]), b = _mm512_castps_pd(r[2 * i + 1]);
+    u[i] =
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  return _mm512_add_ps(_mm512_shuffle_ps(u[0], u[1], 0x88), _mm512_shuffle_ps(u[0], u[1], 0xDD));
+}
+
+INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1); }
+
+// --- codes ---
+
+// Bytes of 4-bit codes to ask for ahead of use: some hundred nanoseconds of them. 6 KiB reached 79 % of
+// the reading rate, 2 KiB 73 % (Zen 4); codes of 8 bits are faster without.
+enum { AHEAD = 6144 };
+
+INLINE __m512 load_f16(const uint8_t *p, size_t left) {
+  if (left >= 16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first_lanes(left), p));
+}
+
+// acc += the 16 groups from g on: their integer dots, scales and biases.
+INLINE __m512 add_groups(__m512 acc, __m512i dots, __m512 s, __m512 b, const float *xs, const float *xq) {
+  acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_mul_ps(s, _mm512_loadu_ps(xs)), acc);
+  return _mm512_fmadd_ps(b, _mm512_loadu_ps(xq), acc);
+}
+
+// v[r] element e becomes v[e] element r.
+INLINE void transpose_16(__m512i *v) {
+  __m512i a[16], b[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) {
+    a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) { // b[4 i + c]: rows 4 i .. 4 i + 3, elements c of every 128-bit lane
+    b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+    b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+    b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; c++) {
+    const __m512i lo0 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0x88),
+                  lo1 = _mm512_shuffle_i32x4(b[c], b[4 + c], 0xDD);
+    const __m512i hi0 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0x88),
+                  hi1 = _mm512_shuffle_i32x4(b[8 + c], b[12 + c], 0xDD);
+    v[c] = _mm512_shuffle_i32x4(lo0, hi0, 0x88);      // lane 0 of the rows
+    v[8 + c] = _mm512_shuffle_i32x4(lo0, hi0, 0xDD);  // lane 2
+    v[4 + c] = _mm512_shuffle_i32x4(lo1, hi1, 0x88);  // lane 1
+    v[12 + c] = _mm512_shuffle_i32x4(lo1, hi1, 0xDD); // lane 3
+  }
+}
+
+INLINE int32_t load_i32(const int8_t *p) {
+  int32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// --- activations ---
+
+// kmath_exp.
+INLINE __m512 vexp(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_set1_ps(KEXP_MIN));
+  x = _mm512_min_ps(x, _mm512_set1_ps(KEXP_MAX));
+  const __m512 k =
+      _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(KEXP_LOG2E)), _MM_FROUND_TO_NEAREST_INT);
+  __m512 r = _mm512_fmadd_ps(k, _mm512_set1_ps(-KEXP_LN2_HI), x);
+  r = _mm512_fmadd_ps(k, _mm512_set1_ps(-KEXP_LN2_LO), r);
+  __m512 p = _mm512_set1_ps(KEXP_C7);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C6));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C5));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C4));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C3));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(KEXP_C2));
+  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
+  const __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(k), _mm512_set1_epi32(127));
+  return _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_slli_epi32(e, 23)));
+}
+
+// --- the other files: see kern.h ---
+
+// Tile `tile`, whose tokens begin at `first`, of `have` tokens, for few_q4 and few_q8: avx512_few.c.
+void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have);
+void avx512_few_q4(const KernRows *w, const KernActs *x, size_t tile, size_t n, float *y, size_t y_stride);
+void avx512_few_q8(const KernRows *w, const KernActs *x, size_t tile, size_t n, float *y, size_t y_stride);
+// avx512_tile.c
+void avx512_unpack_q4(const KernRows *w, KernPanel *out);
+void avx512_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x, size_t rows, float *y,
+                  size_t y_stride);
+void avx512_pack_tile(const KernActs *x, size_t tile, size_t n);
+void avx512_tile_q4(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                    size_t y_stride);
+void avx512_tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                    size_t y_stride);
+// avx512_attend.c
+void avx512_attend(const KernAttend *a);

@@ -1,0 +1,199 @@
+// avx512_few: AVX-512 rows times a few tokens: as much reading as multiplying.
+//
+// A lane is a group: the codes of 16 groups are spread so that a vector has one dword of every group, once
+// for all tokens, and the dots of a token need no adding of lanes. The activations lie in the same way.
+#if defined(__x86_64__)
+#include "kernels/avx512.h"
+
+// Tokens at a time: their activations stay in the first cache (codes are asked for into the second).
+enum { FEW_TOKENS = 8 };
+
+// Lane 4 j + i of v[k] becomes lane 4 j + k of v[i].
+INLINE void spread_4(__m512i *v) {
+  const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+  const __m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+  v[0] = _mm512_unpacklo_epi64(a, c);
+  v[1] = _mm512_unpackhi_epi64(a, c);
+  v[2] = _mm512_unpacklo_epi64(b, d);
+  v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+// Vector k holds groups 2 k and 2 k + 1; becomes dword k of every group.
+INLINE void spread_8(__m512i *v) {
+  spread_4(v); // 128-bit lanes: dwords d and d + 4 of four even groups, then of four odd ones
+  spread_4(v + 4);
+#pragma GCC unroll 4
+  for (int d = 0; d < 4; d++) {
+    const __m512i lo = v[d], hi = v[d + 4];
+    v[d] = _mm512_shuffle_i32x4(lo, hi, 0x88);
+    v[d + 4] = _mm512_shuffle_i32x4(lo, hi, 0xDD);
+  }
+}
+
+// Which of 16 groups a lane has then, and which lane a group has: of 4 bits (its own inverse), of 8.
+static const uint8_t group_of_lane[2][16] = {{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+                                             {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};
+static const uint8_t lane_of_group[2][16] = {{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+                                             {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}};
+
+INLINE __m512i lanes(const uint8_t *order) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)order));
+}
+
+// Codes of 16 groups (`left` of them valid) as they lie: N vectors of 16 / N groups.
+INLINE void load_codes(const size_t N, const uint8_t *codes, size_t left, __m512i *v) {
+  const size_t per = 16 / N;
+#pragma GCC unroll 8
+  for (size_t k = 0; k < N; k++) {
+    const __mmask16 m = left > per * k ? first_lanes(N * (left - per * k)) : 0;
+    v[k] = left >= 16 ? _mm512_loadu_si512(codes + 64 * k) : _mm512_maskz_loadu_epi32(m, codes + 64 * k);
+  }
+}
+
+// Codes of 16 groups (`left` of them valid): dword k of every group, of 4 bits the even inputs' dwords first.
+INLINE void spread_codes(const int BITS, const uint8_t *codes, size_t left, __m512i *v) {
+  if (BITS == 4) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    load_codes(4, codes, left, v);
+    spread_4(v);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+      v[k + 4] = _mm512_and_si512(_mm512_srli_epi16(v[k], 4), nibble);
+      v[k] = _mm512_and_si512(v[k], nibble);
+    }
+  } else {
+    load_codes(8, codes, left, v);
+    spread_8(v);
+  }
+}
+
+// 16 scales or biases in the order of the lanes.
+INLINE __m512 load_spread(const int BITS, const uint8_t *p, size_t left) {
+  const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)group_of_lane[BITS == 8]);
+  const __m256i v = left >= 16 ? _mm256_loadu_si256((const __m256i *)(const void *)p)
+                               : _mm256_maskz_loadu_epi16(first_lanes(left), p);
+  return _mm512_cvtph_ps(_mm256_permutexvar_epi16(_mm256_cvtepu8_epi16(bytes), v));
+}
+
+// The int8 of 16 groups of a token, spread as the codes they are multiplied with.
+INLINE void spread_acts(bool plain, const int8_t *q, __m512i *v) {
+  if (plain) {
+    for (size_t k = 0; k < 8; k++) v[k] = _mm512_loadu_si512(q + k * 64);
+    spread_8(v);
+    return;
+  }
+  for (size_t k = 0; k < 4; k++) {
+    v[k] = _mm512_loadu_si512(q + k * 128);
+    v[k + 4] = _mm512_loadu_si512(q + k * 128 + 64);
+  }
+  spread_4(v);
+  spread_4(v + 4);
+}
+
+// The tokens from `first` on, `have` of them and zeros up to KERN_TILE: tile_q of the tile as
+// [groups / 16][KERN_TILE][8][16][4], tile_scale and tile_sum as [groups / 16][KERN_TILE][16], spread.
+void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have) {
+  const bool plain = x->order == KERN_ORDER_PLAIN;
+  const __m512i order = lanes(group_of_lane[plain]);
+  const size_t G = x->groups;
+  int8_t *q = x->tile_q + tile * G * 512;
+  float *scale = x->tile_scale + tile * G * 16, *sum = x->tile_sum + tile * G * 16;
+  for (size_t t = 0; t < KERN_TILE; t++) {
+    for (size_t g = 0; g < G; g += 16) {
+      const size_t from = (first + (t < have ? t : 0)) * G + g, to = g * KERN_TILE + t * 16;
+      const __mmask16 m = t < have ? 0xFFFF : 0;
+      __m512i v[8];
+      spread_acts(plain, x->q + (first + (t < have ? t : 0)) * x->q_stride + g * 32, v);
+      for (size_t k = 0; k < 8; k++)
+        _mm512_storeu_si512(q + to * 32 + k * 64, _mm512_maskz_mov_epi32(m, v[k]));
+      _mm512_storeu_ps(scale + to, _mm512_maskz_permutexvar_ps(m, order, _mm512_loadu_ps(x->scale + from)));
+      _mm512_storeu_ps(sum + to, _mm512_maskz_permutexvar_ps(m, order, _mm512_loadu_ps(x->sum + from)));
+    }
+  }
+}
+
+// sum[t] += 16 groups of a row times token t of a packed tile.
+INLINE void few_step(const int BITS, const int NT, const KernRows *w, size_t row, size_t g, const int8_t *q,
+                     const float *xs, const float *xq, __m512 *sum) {
+  const uint8_t *codes = w->w + row * w->w_stride + g * 4 * (size_t)BITS;
+  const uint8_t *scales = w->scales + row * w->s_stride + g * 2,
+                *biases = w->biases + row * w->s_stride + g * 2;
+  const size_t left = w->groups - g;
+  __m512i v[8];
+  spread_codes(BITS, codes, left, v);
+#pragma GCC unroll 8
+  for (int k = 0; k < BITS; k++) _mm_prefetch((const char *)codes + 64 * k + AHEAD, _MM_HINT_T1);
+  _mm_prefetch((const char *)scales + AHEAD / 8, _MM_HINT_T1);
+  _mm_prefetch((const char *)biases + AHEAD / 8, _MM_HINT_T1);
+  const __m512 s = load_spread(BITS, scales, left), b = load_spread(BITS, biases, left);
+#pragma GCC unroll 16
+  for (int t = 0; t < NT; t++) {
+    __m512i dot = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++)
+      dot = _mm512_dpbusd_epi32(dot, v[k], _mm512_loadu_si512(q + t * 512 + 64 * k));
+    sum[t] = add_groups(sum[t], dot, s, b, xs + t * 16, xq + t * 16);
+  }
+}
+
+enum { FEW_ROWS = 4 }; // rows whose lanes are added together
+
+// sum[t] = the lanes of a row times NT tokens of a packed tile, from token t0 on.
+INLINE void few_row(const int BITS, const int NT, const KernRows *w, size_t row, const KernActs *x,
+                    size_t tile, size_t t0, __m512 *sum) {
+  const int8_t *q = x->tile_q + tile * x->groups * 512 + t0 * 512;
+  const float *xs = x->tile_scale + tile * x->groups * 16 + t0 * 16;
+  const float *xq = x->tile_sum + tile * x->groups * 16 + t0 * 16;
+  __m512 acc[FEW_TOKENS];
+#pragma GCC unroll 8
+  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+  for (size_t g = 0; g < w->groups; g += 16) {
+    few_step(BITS, NT, w, row, g, q, xs, xq, acc);
+    q += KERN_TILE * 512, xs += KERN_TILE * 16, xq += KERN_TILE * 16;
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < NT; t++) sum[t] = acc[t];
+}
+
+// Rows times n tokens of a packed tile from t0 on, n <= NT.
+INLINE void few(const int BITS, const int NT, const KernRows *w, const KernActs *x, size_t tile, size_t t0,
+                size_t n, float *y, size_t y_stride) {
+  const __m512i order = lanes(lane_of_group[BITS == 8]);
+  const size_t N = (size_t)NT;
+  for (size_t first = 0; first < w->rows; first += FEW_ROWS) {
+    const size_t rows = w->rows - first < FEW_ROWS ? w->rows - first : FEW_ROWS;
+    __m512 sum[FEW_ROWS * FEW_TOKENS];
+    float total[FEW_ROWS * FEW_TOKENS];
+    for (size_t r = 0; r < rows; r++) few_row(BITS, NT, w, first + r, x, tile, t0, sum + r * N);
+    for (size_t i = rows * N; i < FEW_ROWS * FEW_TOKENS; i++) sum[i] = _mm512_setzero_ps();
+    for (size_t i = 0; i < rows * N; i += 16) {
+      __m512 v[16];
+      for (size_t k = 0; k < 16; k++) v[k] = _mm512_permutexvar_ps(order, sum[i + k]);
+      _mm512_storeu_ps(total + i, _mm512_permutexvar_ps(lanes(group_of_lane[0]), add_lanes_16(v)));
+    }
+    for (size_t t = 0; t < n; t++)
+      for (size_t r = 0; r < rows; r++) y[t * y_stride + first + r] = total[r * N + t];
+  }
+}
+
+#define FEW(BITS)                                                                                            \
+  void avx512_few_q##BITS(const KernRows *w, const KernActs *x, size_t tile, size_t n, float *y,             \
+                          size_t y_stride) {                                                                 \
+    for (size_t t = 0; t < n; t += FEW_TOKENS, y += FEW_TOKENS * y_stride) {                                 \
+      const size_t left = n - t < FEW_TOKENS ? n - t : FEW_TOKENS;                                           \
+      if (left > 6)                                                                                          \
+        few(BITS, 8, w, x, tile, t, left, y, y_stride);                                                      \
+      else if (left > 4)                                                                                     \
+        few(BITS, 6, w, x, tile, t, left, y, y_stride);                                                      \
+      else if (left > 2)                                                                                     \
+        few(BITS, 4, w, x, tile, t, left, y, y_stride);                                                      \
+      else                                                                                                   \
+        few(BITS, 2, w, x, tile, t, left, y, y_stride);                                                      \
+    }                                                                                                        \
+  }
+FEW(4)
+FEW(8)
+
+#else
+typedef int kern_avx512_few_is_for_x86_64;
+#endif
