@@ -626,7 +626,6 @@ const Kern kern_avx2 = {
     .name = "avx2",
     .few_tokens = 4,
     .few_tokens_q8 = SIZE_MAX,
-    .tile_tokens = SIZE_MAX,
     .dot = avx2_dot,
     .dot_rows = avx2_dot_rows,
     .axpy = avx2_axpy,

@@ -133,20 +133,7 @@ static void avx512_quantize(const float *x, size_t groups, const KernActs *out, 
   for (size_t g = 0; g < groups; g++) quantize_group(x + g * 32, out, g, q, scale + g, sum + g);
 }
 
-// --- rows times few tokens: bound by reading the rows ----------------------------------------------
-
-// 16 groups of 4-bit codes (256 bytes, `left` groups of them valid) as 8 vectors of bytes.
-INLINE void load_q4(const uint8_t *codes, size_t left, __m512i *lo, __m512i *hi) {
-  const __m512i nibble = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-  for (size_t k = 0; k < 4; k++) {
-    const __mmask16 m = left >= 16 ? 0xFFFF : left > 4 * k ? first_lanes(4 * (left - 4 * k)) : 0;
-    const __m512i v =
-        left >= 16 ? _mm512_loadu_si512(codes + 64 * k) : _mm512_maskz_loadu_epi32(m, codes + 64 * k);
-    lo[k] = _mm512_and_si512(v, nibble);
-    hi[k] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
-  }
-}
+// --- rows times one token: bound by reading the rows ---------------------------------------------
 
 // Vector k holds groups 4 k + j in its 128-bit lanes j; the sums of all 16 groups, in order.
 INLINE __m512i group_sums_q4(const __m512i *d) {
@@ -157,52 +144,40 @@ INLINE __m512i group_sums_q4(const __m512i *d) {
                                   _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
 }
 
-INLINE void row_q4(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
-                   size_t groups, const KernActs *x, size_t first_x, float *y, size_t y_stride) {
-  __m512 acc[8];
-  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+// A row times token t.
+INLINE float row_q4(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases, size_t groups,
+                    const KernActs *x, size_t t) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
+  __m512 acc = _mm512_setzero_ps();
   for (size_t g = 0; g < groups; g += 16) {
     const size_t left = groups - g;
-    __m512i lo[4], hi[4];
-    load_q4(codes + g * 16, left, lo, hi);
-    _mm_prefetch((const char *)codes + g * 16 + AHEAD, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 64, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 128, _MM_HINT_T0);
-    _mm_prefetch((const char *)codes + g * 16 + AHEAD + 192, _MM_HINT_T0);
+    const int8_t *q = x->q + t * x->q_stride + g * 32;
+    __m512i v[4], d[4];
+    load_codes(4, codes + g * 16, left, v);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++) _mm_prefetch((const char *)codes + g * 16 + AHEAD + 64 * k, _MM_HINT_T0);
     _mm_prefetch((const char *)scales + g * 2 + AHEAD / 8, _MM_HINT_T0);
     _mm_prefetch((const char *)biases + g * 2 + AHEAD / 8, _MM_HINT_T0);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
-#pragma GCC unroll 8
-    for (int t = 0; t < NT; t++) {
-      const size_t at = first_x + (size_t)t;
-      const int8_t *q = x->q + at * x->q_stride + g * 32;
-      __m512i d[4];
 #pragma GCC unroll 4
-      for (int k = 0; k < 4; k++) {
-        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), lo[k], _mm512_loadu_si512(q + 128 * k));
-        d[k] = _mm512_dpbusd_epi32(d[k], hi[k], _mm512_loadu_si512(q + 128 * k + 64));
-      }
-      acc[t] = add_groups(acc[t], group_sums_q4(d), s, b, x->scale + at * x->groups + g,
-                          x->sum + at * x->groups + g);
+    for (int k = 0; k < 4; k++) {
+      const __m512i lo = _mm512_and_si512(v[k], nibble);
+      const __m512i hi = _mm512_and_si512(_mm512_srli_epi16(v[k], 4), nibble);
+      d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), lo, _mm512_loadu_si512(q + 128 * k));
+      d[k] = _mm512_dpbusd_epi32(d[k], hi, _mm512_loadu_si512(q + 128 * k + 64));
     }
+    acc = add_groups(acc, group_sums_q4(d), s, b, xs + g, xq + g);
   }
-  for (int t = 0; t < NT; t++) y[(size_t)t * y_stride] = add_lanes(acc[t]);
+  return add_lanes(acc);
 }
 
 static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
                            size_t y_stride) {
-  for (size_t r = 0; r < w->rows; r++) {
-    const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
-                  *b = w->biases + r * w->s_stride;
-    size_t t = 0;
-    for (; t + 8 <= n_x; t += 8)
-      row_q4(8, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-    for (; t + 4 <= n_x; t += 4)
-      row_q4(4, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-    for (; t + 2 <= n_x; t += 2)
-      row_q4(2, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-    for (; t < n_x; t++) row_q4(1, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-  }
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t t = 0; t < n_x; t++)
+      y[t * y_stride + r] = row_q4(w->w + r * w->w_stride, w->scales + r * w->s_stride,
+                                   w->biases + r * w->s_stride, w->groups, x, first_x + t);
 }
 
 // Vector c holds groups 2 c and 2 c + 1 in its halves; the sums of all 16 groups, in order.
@@ -221,47 +196,30 @@ INLINE __m512i group_sums_q8(const __m512i *d) {
                                                           _mm512_shuffle_i32x4(u[0], u[1], 0xDD)));
 }
 
-INLINE void row_q8(const int NT, const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
-                   size_t groups, const KernActs *x, size_t first_x, float *y, size_t y_stride) {
-  __m512 acc[4];
-  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+INLINE float row_q8(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases, size_t groups,
+                    const KernActs *x, size_t t) {
+  const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
+  __m512 acc = _mm512_setzero_ps();
   for (size_t g = 0; g < groups; g += 16) {
     const size_t left = groups - g;
-    __m512i v[8];
-#pragma GCC unroll 8
-    for (size_t k = 0; k < 8; k++) {
-      const uint8_t *p = codes + g * 32 + 64 * k;
-      const __mmask16 m = left > 2 * k ? first_lanes(8 * (left - 2 * k)) : 0;
-      v[k] = left >= 16 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi32(m, p);
-    }
+    const int8_t *q = x->q + t * x->q_stride + g * 32;
+    __m512i v[8], d[8];
+    load_codes(8, codes + g * 32, left, v);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
-#pragma GCC unroll 4
-    for (int t = 0; t < NT; t++) {
-      const size_t at = first_x + (size_t)t;
-      const int8_t *q = x->q + at * x->q_stride + g * 32;
-      __m512i d[8];
 #pragma GCC unroll 8
-      for (int k = 0; k < 8; k++)
-        d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), v[k], _mm512_loadu_si512(q + 64 * k));
-      acc[t] = add_groups(acc[t], group_sums_q8(d), s, b, x->scale + at * x->groups + g,
-                          x->sum + at * x->groups + g);
-    }
+    for (int k = 0; k < 8; k++)
+      d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), v[k], _mm512_loadu_si512(q + 64 * k));
+    acc = add_groups(acc, group_sums_q8(d), s, b, xs + g, xq + g);
   }
-  for (int t = 0; t < NT; t++) y[(size_t)t * y_stride] = add_lanes(acc[t]);
+  return add_lanes(acc);
 }
 
 static void avx512_rows_q8(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
                            size_t y_stride) {
-  for (size_t r = 0; r < w->rows; r++) {
-    const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
-                  *b = w->biases + r * w->s_stride;
-    size_t t = 0;
-    for (; t + 4 <= n_x; t += 4)
-      row_q8(4, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-    for (; t + 2 <= n_x; t += 2)
-      row_q8(2, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-    for (; t < n_x; t++) row_q8(1, codes, s, b, w->groups, x, first_x + t, y + t * y_stride + r, y_stride);
-  }
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t t = 0; t < n_x; t++)
+      y[t * y_stride + r] = row_q8(w->w + r * w->w_stride, w->scales + r * w->s_stride,
+                                   w->biases + r * w->s_stride, w->groups, x, first_x + t);
 }
 
 // --- activations -------------------------------------------------------------------
@@ -330,7 +288,6 @@ const Kern kern_avx512 = {
     .name = "avx512",
     .few_tokens = 1,
     .few_tokens_q8 = 1,
-    .tile_tokens = 2,
     .dot = avx512_dot,
     .dot_rows = avx512_dot_rows,
     .axpy = avx512_axpy,

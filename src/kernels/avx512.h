@@ -40,11 +40,22 @@ INLINE __m512 add_lanes_16(const __m512 *v) {
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1); }
 
-// --- codes ---
+// --- codes ---------------------------------------------------------------------------------------
 
-// Bytes of 4-bit codes to ask for ahead of use: some hundred nanoseconds of them. 6 KiB reached 79 % of
-// the reading rate, 2 KiB 73 % (Zen 4); codes of 8 bits are faster without.
+// Bytes of codes to ask for ahead of use: some hundred nanoseconds of them. Of 4 bits 6 KiB reached 79 % of
+// the reading rate, 2 KiB 73 % (Zen 4); single rows of 8 bits are faster without. Scales and biases are an
+// eighth.
 enum { AHEAD = 6144 };
+
+// Codes of 16 groups (`left` of them valid) as they lie: N vectors of 16 / N groups.
+INLINE void load_codes(const size_t N, const uint8_t *codes, size_t left, __m512i *v) {
+  const size_t per = 16 / N;
+#pragma GCC unroll 8
+  for (size_t k = 0; k < N; k++) {
+    const __mmask16 m = left > per * k ? first_lanes(N * (left - per * k)) : 0;
+    v[k] = left >= 16 ? _mm512_loadu_si512(codes + 64 * k) : _mm512_maskz_loadu_epi32(m, codes + 64 * k);
+  }
+}
 
 INLINE __m512 load_f16(const uint8_t *p, size_t left) {
   if (left >= 16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
@@ -91,7 +102,7 @@ INLINE int32_t load_i32(const int8_t *p) {
   return v;
 }
 
-// --- activations ---
+// --- activations ---------------------------------------------------------------------------------
 
 // kmath_exp.
 INLINE __m512 vexp(__m512 x) {
@@ -112,7 +123,7 @@ INLINE __m512 vexp(__m512 x) {
   return _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_slli_epi32(e, 23)));
 }
 
-// --- the other files: see kern.h ---
+// --- the other files: see kern.h -----------------------------------------------------------------
 
 // Tile `tile`, whose tokens begin at `first`, of `have` tokens, for few_q4 and few_q8: avx512_few.c.
 void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have);

@@ -40,16 +40,6 @@ INLINE __m512i lanes(const uint8_t *order) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)order));
 }
 
-// Codes of 16 groups (`left` of them valid) as they lie: N vectors of 16 / N groups.
-INLINE void load_codes(const size_t N, const uint8_t *codes, size_t left, __m512i *v) {
-  const size_t per = 16 / N;
-#pragma GCC unroll 8
-  for (size_t k = 0; k < N; k++) {
-    const __mmask16 m = left > per * k ? first_lanes(N * (left - per * k)) : 0;
-    v[k] = left >= 16 ? _mm512_loadu_si512(codes + 64 * k) : _mm512_maskz_loadu_epi32(m, codes + 64 * k);
-  }
-}
-
 // Codes of 16 groups (`left` of them valid): dword k of every group, of 4 bits the even inputs' dwords first.
 INLINE void spread_codes(const int BITS, const uint8_t *codes, size_t left, __m512i *v) {
   if (BITS == 4) {
@@ -90,7 +80,7 @@ INLINE void spread_acts(bool plain, const int8_t *q, __m512i *v) {
   spread_4(v + 4);
 }
 
-// The tokens from `first` on, `have` of them and zeros up to KERN_TILE: tile_q of the tile as
+// The tokens from `first` on, `have` of them and an odd last one twice: tile_q of the tile as
 // [groups / 16][KERN_TILE][8][16][4], tile_scale and tile_sum as [groups / 16][KERN_TILE][16], spread.
 void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have) {
   const bool plain = x->order == KERN_ORDER_PLAIN;
@@ -98,16 +88,15 @@ void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have) 
   const size_t G = x->groups;
   int8_t *q = x->tile_q + tile * G * 512;
   float *scale = x->tile_scale + tile * G * 16, *sum = x->tile_sum + tile * G * 16;
-  for (size_t t = 0; t < KERN_TILE; t++) {
+  for (size_t t = 0; t < have + have % 2; t++) {
+    const size_t token = first + (t < have ? t : have - 1);
     for (size_t g = 0; g < G; g += 16) {
-      const size_t from = (first + (t < have ? t : 0)) * G + g, to = g * KERN_TILE + t * 16;
-      const __mmask16 m = t < have ? 0xFFFF : 0;
+      const size_t from = token * G + g, to = g * KERN_TILE + t * 16;
       __m512i v[8];
-      spread_acts(plain, x->q + (first + (t < have ? t : 0)) * x->q_stride + g * 32, v);
-      for (size_t k = 0; k < 8; k++)
-        _mm512_storeu_si512(q + to * 32 + k * 64, _mm512_maskz_mov_epi32(m, v[k]));
-      _mm512_storeu_ps(scale + to, _mm512_maskz_permutexvar_ps(m, order, _mm512_loadu_ps(x->scale + from)));
-      _mm512_storeu_ps(sum + to, _mm512_maskz_permutexvar_ps(m, order, _mm512_loadu_ps(x->sum + from)));
+      spread_acts(plain, x->q + token * x->q_stride + g * 32, v);
+      for (size_t k = 0; k < 8; k++) _mm512_storeu_si512(q + to * 32 + k * 64, v[k]);
+      _mm512_storeu_ps(scale + to, _mm512_permutexvar_ps(order, _mm512_loadu_ps(x->scale + from)));
+      _mm512_storeu_ps(sum + to, _mm512_permutexvar_ps(order, _mm512_loadu_ps(x->sum + from)));
     }
   }
 }
@@ -126,7 +115,7 @@ INLINE void few_step(const int BITS, const int NT, const KernRows *w, size_t row
   _mm_prefetch((const char *)scales + AHEAD / 8, _MM_HINT_T1);
   _mm_prefetch((const char *)biases + AHEAD / 8, _MM_HINT_T1);
   const __m512 s = load_spread(BITS, scales, left), b = load_spread(BITS, biases, left);
-#pragma GCC unroll 16
+#pragma GCC unroll 8
   for (int t = 0; t < NT; t++) {
     __m512i dot = _mm512_setzero_si512();
 #pragma GCC unroll 8
@@ -155,7 +144,7 @@ INLINE void few_row(const int BITS, const int NT, const KernRows *w, size_t row,
   for (int t = 0; t < NT; t++) sum[t] = acc[t];
 }
 
-// Rows times n tokens of a packed tile from t0 on, n <= NT.
+// Rows times n tokens of a packed tile from t0 on; NT is n, or n + 1 where that is odd.
 INLINE void few(const int BITS, const int NT, const KernRows *w, const KernActs *x, size_t tile, size_t t0,
                 size_t n, float *y, size_t y_stride) {
   const __m512i order = lanes(lane_of_group[BITS == 8]);

@@ -146,11 +146,8 @@ void avx512_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t 
 // which is most of what a panel costs when tokens are few. The lanes of the sum come one after the other
 // here too, and everything lies in the order in which they do.
 
-// Where group g comes among `groups` (padded ones).
-INLINE size_t rank_of(size_t g, size_t groups) {
-  static const uint8_t rank[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15}; // its own inverse
-  return rank[g % 16] * (groups / 16) + g / 16;
-}
+// Where group g comes among `groups` (padded ones); lane_at is its own inverse.
+INLINE size_t rank_of(size_t g, size_t groups) { return lane_at[g % 16] * (groups / 16) + g / 16; }
 
 // Element t of 16 rows of 16 floats, `from` for token t, to vector g of `to`.
 INLINE void pack_floats(const float *from, size_t have, size_t groups, float *to) {
@@ -207,25 +204,27 @@ INLINE void tile_codes(const int BITS, const uint8_t *code, size_t g, size_t d, 
   }
 }
 
+enum { R = 4, V = 2 }; // rows and vectors of tokens whose sums fit the registers
+
 // acc = rows r .. r + R times V vectors of tokens, for the lane of the sum that is `rank`th.
-INLINE void tile_lane(const int BITS, const int R, const int V, const TileRows *w, size_t r, size_t rank,
-                      const KernActs *x, size_t tile, __m512 acc[8]) {
+INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, const KernActs *x,
+                      size_t tile, __m512 acc[R * V]) {
   const size_t G = x->groups, first = rank * (G / 16), lane = lane_at[rank];
   const int8_t *xq = x->tile_q + (tile * G + first) * 512;
   const float *xs = x->tile_scale + (tile * G + first) * 16, *xb = x->tile_sum + (tile * G + first) * 16;
   const float *scale = w->scale + r * 16 + lane, *bias = w->bias + r * 16 + lane;
-  const uint8_t *code[8];
+  const uint8_t *code[R];
 #pragma GCC unroll 8
   for (int k = 0; k < R; k++) code[k] = w->code[r + (size_t)k];
 #pragma GCC unroll 8
   for (int k = 0; k < R * V; k++) acc[k] = _mm512_setzero_ps();
   for (size_t g = lane; g < w->groups; g += 16) {
-    __m512i dot[8];
+    __m512i dot[R * V];
 #pragma GCC unroll 8
     for (int k = 0; k < R * V; k++) dot[k] = _mm512_setzero_si512();
 #pragma GCC unroll 4
     for (size_t d = 0; d < 4; d++) {
-      __m512i qlo[2], qhi[2];
+      __m512i qlo[V], qhi[V];
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) {
         qlo[v] = _mm512_loadu_si512((const void *)(xq + (size_t)v * G * 512 + d * 64));
@@ -264,13 +263,12 @@ INLINE void ask_next(const TileRows *w, int bits, int i) {
 }
 
 // sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
-INLINE void tile_rows(const int BITS, const int R, const int V, const TileRows *w, const KernActs *x,
-                      size_t tile, __m512 sum[2][16]) {
-  __m512 stack[4][2][16], acc[8];
+INLINE void tile_rows(const int BITS, const TileRows *w, const KernActs *x, size_t tile, __m512 sum[V][16]) {
+  __m512 stack[4][V][16], acc[R * V];
   for (int i = 0; i < 16; i++) {
     if (tile == 0) ask_next(w, BITS, i);
     for (int r = 0; r < 16; r += R) {
-      tile_lane(BITS, R, V, w, (size_t)r, (size_t)i, x, tile, acc);
+      tile_lane(BITS, w, (size_t)r, (size_t)i, x, tile, acc);
       int level = 0;
       for (; i >> level & 1; level++)
 #pragma GCC unroll 8
@@ -304,22 +302,22 @@ INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
 
 INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
                   float *y, size_t y_stride) {
-  TileRows rows = {.scale = scratch->scale,
-                   .bias = scratch->bias,
-                   .groups = w->groups,
-                   .next = w->w + 16 * w->w_stride,
-                   .next_stride = w->w_stride};
-  __m512 sum[2][16];
   size_t t = 0;
-  for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
   if (n > KERN_TILE) {
+    TileRows rows = {.scale = scratch->scale,
+                     .bias = scratch->bias,
+                     .groups = w->groups,
+                     .next = w->w + 16 * w->w_stride,
+                     .next_stride = w->w_stride};
+    for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
     tile_floats(w, w->scales, scratch->scale);
     tile_floats(w, w->biases, scratch->bias);
-  }
-  for (; t + 16 < n; t += 32) {
-    tile_rows(BITS, 4, 2, &rows, x, t / 16, sum);
-    store_tile(sum[0], w->rows, n - t, y + t * y_stride, y_stride);
-    store_tile(sum[1], w->rows, n - t - 16, y + (t + 16) * y_stride, y_stride);
+    for (; t + KERN_TILE < n; t += V * KERN_TILE) {
+      __m512 sum[V][16];
+      tile_rows(BITS, &rows, x, t / KERN_TILE, sum);
+      for (size_t v = 0, at = t; v < V; v++, at += KERN_TILE)
+        store_tile(sum[v], w->rows, n - at, y + at * y_stride, y_stride);
+    }
   }
   if (t < n)
     (BITS == 4 ? avx512_few_q4 : avx512_few_q8)(w, x, t / KERN_TILE, n - t, y + t * y_stride, y_stride);

@@ -79,9 +79,9 @@ typedef struct KernAttend {
 
 typedef struct Kern {
   const char *name;
-  // What is fastest for how many tokens. Row kernels up to few_tokens (few_tokens_q8 for 8-bit codes); tile
-  // kernels from tile_tokens on for 4-bit codes, and for 8-bit ones always; in between panels.
-  size_t few_tokens, few_tokens_q8, tile_tokens;
+  // For how many tokens the row kernels are fastest (few_tokens_q8: of 8-bit codes); more go by tiles, or by
+  // panels where there are none.
+  size_t few_tokens, few_tokens_q8;
   // exact: a . b
   float (*dot)(const float *a, const float *b, size_t n);
   // exact: y[t * y_stride] = w . x[t], x[t] at x + t * x_stride, for t < n_x

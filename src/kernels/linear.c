@@ -84,7 +84,7 @@ typedef enum Path { BY_ROWS, BY_TILES, BY_PANELS } Path;
 static Path path_for(const Kern *k, const Mat *w, size_t n) {
   if (!is_direct(w)) return BY_PANELS;
   if (n <= (w->bits == 4 ? k->few_tokens : k->few_tokens_q8)) return BY_ROWS;
-  return k->pack_tile && (w->bits == 8 || n >= k->tile_tokens) ? BY_TILES : BY_PANELS;
+  return k->pack_tile ? BY_TILES : BY_PANELS;
 }
 
 static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n_rows, const KernActs *x,

@@ -510,7 +510,6 @@ const Kern kern_neon = {
     .name = "neon",
     .few_tokens = 4,
     .few_tokens_q8 = SIZE_MAX,
-    .tile_tokens = SIZE_MAX,
     .dot = neon_dot,
     .dot_rows = neon_dot_rows,
     .axpy = neon_axpy,

@@ -243,7 +243,6 @@ const Kern kern_scalar = {
     .name = "scalar",
     .few_tokens = 4,
     .few_tokens_q8 = SIZE_MAX,
-    .tile_tokens = SIZE_MAX,
     .dot = scalar_dot,
     .dot_rows = scalar_dot_rows,
     .axpy = scalar_axpy,
