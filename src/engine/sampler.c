@@ -11,11 +11,14 @@ typedef struct Candidate {
   int32_t id;
 } Candidate;
 
+enum { BLOCK = 64 }; // logits that share a peak
+
 struct zaya_sampler {
   zaya_sampling p;
   size_t n; // vocabulary
   uint64_t random[4];
   float *logits;             // [n] as bias, penalties and mask change them
+  float *peaks;              // [n_blocks] the best logit of each
   Candidate *found, *sorted; // [n]
   double *weights;           // [n] of the candidates: exp((logit - best logit) / temperature)
   // tokens seen, for the penalties
@@ -102,13 +105,16 @@ static bool counts_tokens(const zaya_sampling *p) {
   return p->repetition_penalty != 1.0 || p->presence_penalty != 0 || p->frequency_penalty != 0;
 }
 
+static size_t n_blocks(size_t n) { return (n + BLOCK - 1) / BLOCK; }
+
 static bool allocate(Sampler *s, zaya_error *err) {
   size_t n = s->n; // at most INT32_MAX
   s->logits = malloc(n * sizeof *s->logits);
+  s->peaks = malloc(n_blocks(n) * sizeof *s->peaks);
   s->found = malloc(n * sizeof *s->found);
   s->sorted = malloc(n * sizeof *s->sorted);
   s->weights = malloc(n * sizeof *s->weights);
-  bool ok = s->logits && s->found && s->sorted && s->weights;
+  bool ok = s->logits && s->peaks && s->found && s->sorted && s->weights;
   if (ok && counts_tokens(&s->p)) {
     s->outputs = calloc(n, sizeof *s->outputs);
     s->seen = calloc(n, sizeof *s->seen);
@@ -136,6 +142,7 @@ Sampler *sampler_new(const zaya_sampling *p, size_t n_vocab, zaya_error *err) {
 void sampler_free(Sampler *s) {
   if (!s) return;
   free(s->logits);
+  free(s->peaks);
   free(s->found);
   free(s->sorted);
   free(s->weights);
@@ -172,10 +179,15 @@ bool sampler_accept(Sampler *s, int32_t id, bool output, zaya_error *err) {
 
 // --- the logits that count ----------------------------------------------------------------------
 
-static bool check_logits(const float *logits, size_t n, zaya_error *err) {
+static bool are_logits(const float *logits, size_t n) {
   bool bad = false;
   for (size_t i = 0; i < n; i++) bad |= !(logits[i] < INFINITY);
-  for (size_t i = 0; bad && i < n; i++)
+  return !bad;
+}
+
+static bool check_logits(const float *logits, size_t n, zaya_error *err) {
+  if (are_logits(logits, n)) return true;
+  for (size_t i = 0; i < n; i++)
     if (!(logits[i] < INFINITY))
       return err_set(err, ZAYA_E_INVALID, "the logit of token %zu is %g", i, (double)logits[i]);
   return true;
@@ -195,23 +207,30 @@ static void apply_penalties(Sampler *s) {
   }
 }
 
-// The logits with bias, penalties and mask; those given where nothing changes them. NULL: an error.
-static const float *adjust(Sampler *s, const float *logits, const uint32_t *mask, zaya_error *err) {
-  if (!check_logits(logits, s->n, err)) return NULL;
+// Copies n <= 32 logits; those whose bit is 0 become impossible.
+static void copy_masked(float *to, const float *from, size_t n, uint32_t bits) {
+  if (bits == UINT32_MAX) {
+    memcpy(to, from, n * sizeof *to);
+    return;
+  }
+  for (size_t k = 0; k < n; k++) to[k] = bits >> k & 1 ? from[k] : -INFINITY;
+}
+
+// The logits with mask, bias and penalties; those given where nothing changes them. What the mask excludes is
+// -INFINITY, which bias and penalties leave.
+static const float *adjust(Sampler *s, const float *logits, const uint32_t *mask) {
   if (!s->p.n_bias && !s->n_touched && !mask) return logits;
-  memcpy(s->logits, logits, s->n * sizeof *logits);
+  for (size_t i = 0; i < s->n; i += 32)
+    copy_masked(s->logits + i, logits + i, s->n - i < 32 ? s->n - i : 32, mask ? mask[i >> 5] : UINT32_MAX);
   for (size_t i = 0; i < s->p.n_bias; i++) {
     const zaya_bias *b = &s->p.bias[i];
     s->logits[b->id] = to_logit(s->logits[b->id] + b->bias);
   }
   apply_penalties(s);
-  for (size_t i = 0; mask && i < s->n; i++)
-    if (!(mask[i >> 5] >> (i & 31) & 1)) s->logits[i] = -INFINITY;
   return s->logits;
 }
 
-// The best logit, of equal ones the lowest id; -1 when every token is excluded.
-static int32_t best_of(const float *logits, size_t n) {
+static float peak_of(const float *logits, size_t n) {
   enum { LANES = 16 };
   float lane[LANES], best = -INFINITY;
   size_t i = 0;
@@ -221,9 +240,30 @@ static int32_t best_of(const float *logits, size_t n) {
       lane[k] = logits[i + (size_t)k] > lane[k] ? logits[i + (size_t)k] : lane[k];
   for (int k = 0; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
   for (; i < n; i++) best = logits[i] > best ? logits[i] : best;
-  for (i = 0; best > -INFINITY && i < n; i++)
+  return best;
+}
+
+// The best logit, of equal ones the lowest id; -1 when every token is excluded.
+static int32_t best_of(const float *logits, size_t n) {
+  const float best = peak_of(logits, n);
+  for (size_t i = 0; best > -INFINITY && i < n; i++)
     if (logits[i] == best) return (int32_t)i;
   return -1;
+}
+
+// The lowest id of those that have the best logit.
+static int32_t first_of(const Sampler *s, const float *logits, float best) {
+  size_t i = 0;
+  while (s->peaks[i / BLOCK] != best) i += BLOCK;
+  while (logits[i] != best) i++;
+  return (int32_t)i;
+}
+
+// The best logit of every block; of all of them where there is one.
+static float find_peaks(Sampler *s, const float *logits) {
+  for (size_t b = 0; b < n_blocks(s->n); b++)
+    s->peaks[b] = peak_of(logits + b * BLOCK, s->n - b * BLOCK < BLOCK ? s->n - b * BLOCK : BLOCK);
+  return peak_of(s->peaks, n_blocks(s->n));
 }
 
 // --- candidates ---------------------------------------------------------------------------------
@@ -240,43 +280,61 @@ static double weight_of(const Sampler *s, float logit, float best) {
   return exp_fixed(((double)logit - (double)best) / s->p.temperature);
 }
 
-// The tokens that min_p leaves, in order of their ids. Bounds on the logit, one a little too low and one a
-// little too high, spare all exponentials but those between them.
+enum { BUCKETS = 2048, BUCKET_SHIFT = 21 }; // by the first 11 bits of a key
+
+// The largest key that can be among the k best: so many blocks have a peak that is as good.
+static uint32_t last_key(const Sampler *s, size_t k) {
+  const size_t blocks = n_blocks(s->n);
+  size_t count[BUCKETS] = {0}, sum = 0;
+  uint32_t last = 0;
+  if (k == 0 || k > blocks) return UINT32_MAX;
+  for (size_t b = 0; b < blocks; b++) count[key_of(s->peaks[b]) >> BUCKET_SHIFT]++;
+  while ((sum += count[last]) < k) last++;
+  return last << BUCKET_SHIFT | ((1u << BUCKET_SHIFT) - 1);
+}
+
+// What min_p surely drops and surely keeps, and what top_k surely drops.
+typedef struct Cut {
+  float low, sure; // logits: below `low` is dropped, from `sure` on kept
+  uint32_t last;   // key
+} Cut;
+
+static bool survives(const Sampler *s, float logit, float best, const Cut *cut) {
+  if (!(logit >= cut->low) || logit == -INFINITY || key_of(logit) > cut->last) return false;
+  if (logit >= cut->sure) return true;
+  return ((double)logit - (double)best) / s->p.temperature >= -700 &&
+         !(s->p.min_p > 0 && weight_of(s, logit, best) < s->p.min_p);
+}
+
+// The tokens that min_p leaves, in order of their ids; of those that top_k is sure to drop, not all. Bounds on
+// the logit, one a little too low and one a little too high, spare all exponentials but those between them.
 static size_t collect(Sampler *s, const float *logits, float best) {
   const double t = s->p.temperature, min_p = s->p.min_p, slack = 1e-6;
   const double bound = min_p > 0 ? fmax(log(min_p), -700) : -700;
-  const float low = nextafterf(to_logit((double)best + t * (bound - slack)), -INFINITY);
-  const float sure = nextafterf(to_logit((double)best + t * (bound + slack)), INFINITY);
+  const Cut cut = {
+      .low = nextafterf(to_logit((double)best + t * (bound - slack)), -INFINITY),
+      .sure = nextafterf(to_logit((double)best + t * (bound + slack)), INFINITY),
+      .last = last_key(s, (size_t)s->p.top_k),
+  };
   size_t n = 0;
-  for (size_t i = 0; i < s->n; i++) {
-    if (!(logits[i] >= low) || logits[i] == -INFINITY) continue;
-    if (logits[i] < sure && (((double)logits[i] - (double)best) / t < -700 ||
-                             (min_p > 0 && weight_of(s, logits[i], best) < min_p)))
-      continue;
-    s->found[n++] = (Candidate){key_of(logits[i]), (int32_t)i};
+  for (size_t b = 0; b < n_blocks(s->n); b++) {
+    if (!(s->peaks[b] >= cut.low) || key_of(s->peaks[b]) > cut.last) continue;
+    const size_t end = s->n - b * BLOCK < BLOCK ? s->n : (b + 1) * BLOCK;
+    for (size_t i = b * BLOCK; i < end; i++)
+      if (survives(s, logits[i], best, &cut))
+        s->found[n++] = (Candidate){key_of(logits[i]), (int32_t)i};
   }
   return n;
-}
-
-// Drops candidates that are surely not among the k best, so that few are left to sort.
-static size_t narrow(Sampler *s, size_t n, size_t k) {
-  size_t count[2048] = {0}, sum = 0, kept = 0;
-  uint32_t last = 0;
-  for (size_t i = 0; i < n; i++) count[s->found[i].key >> 21]++;
-  while ((sum += count[last]) < k) last++;
-  for (size_t i = 0; i < n; i++)
-    if (s->found[i].key >> 21 <= last) s->found[kept++] = s->found[i];
-  return kept;
 }
 
 // Sorts by key; equal ones stay in order of their ids. Three passes of 11 bits.
 static Candidate *sort(Sampler *s, size_t n) {
   Candidate *from = s->found, *to = s->sorted;
   for (int shift = 0; shift < 33; shift += 11) {
-    size_t start[2049] = {0};
-    for (size_t i = 0; i < n; i++) start[(from[i].key >> shift & 2047) + 1]++;
-    for (int k = 0; k < 2048; k++) start[k + 1] += start[k];
-    for (size_t i = 0; i < n; i++) to[start[from[i].key >> shift & 2047]++] = from[i];
+    size_t start[BUCKETS + 1] = {0};
+    for (size_t i = 0; i < n; i++) start[(from[i].key >> shift & (BUCKETS - 1)) + 1]++;
+    for (int k = 0; k < BUCKETS; k++) start[k + 1] += start[k];
+    for (size_t i = 0; i < n; i++) to[start[from[i].key >> shift & (BUCKETS - 1)]++] = from[i];
     Candidate *swap = from;
     from = to;
     to = swap;
@@ -308,17 +366,16 @@ static size_t pick(const double *weights, size_t n, double total, double u) {
 }
 
 bool sampler_next(Sampler *s, const float *given, const uint32_t *mask, int32_t *id, zaya_error *err) {
-  const float *logits = adjust(s, given, mask, err);
-  if (!logits) return false;
-  *id = best_of(logits, s->n);
-  if (*id < 0) return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", s->n);
+  if (!check_logits(given, s->n, err)) return false;
+  const float *logits = adjust(s, given, mask);
+  const float best = find_peaks(s, logits);
+  if (best == -INFINITY)
+    return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", s->n);
+  *id = first_of(s, logits, best);
   if (s->p.temperature == 0) return true;
-  float best = logits[*id];
   size_t n = collect(s, logits, best), top_k = (size_t)s->p.top_k;
-  bool cut_k = top_k && top_k < n;
-  if (cut_k) n = narrow(s, n, top_k);
-  const Candidate *c = cut_k || s->p.top_p < 1 ? sort(s, n) : s->found;
-  if (cut_k) n = top_k;
+  const Candidate *c = top_k || s->p.top_p < 1 ? sort(s, n) : s->found;
+  if (top_k && top_k < n) n = top_k;
   double total = fill_weights(s, c, n, logits, best);
   if (s->p.top_p < 1) {
     n = within_top_p(s->weights, n, total, s->p.top_p);

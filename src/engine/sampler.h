@@ -5,7 +5,7 @@
 // The random generator is xoshiro256** 1.0 (Blackman and Vigna), its 256 bits of state filled from the
 // seed by SplitMix64; a draw is the upper 53 bits of one output, times 2^-53. Greedy choice draws nothing;
 // every other choice draws once, u, and takes the first candidate at which the sum of the weights
-// exp((logit - best) / temperature) passes u times their total: likeliest first where top_k or top_p cut
+// exp((logit - best) / temperature) passes u times their total: likeliest first where top_k or top_p is set
 // (equal ones by id), else in order of the ids.
 #pragma once
 

@@ -62,8 +62,8 @@ static int by_logit(const void *a, const void *b) {
 
 static int by_id(const void *a, const void *b) { return ((const Entry *)a)->id - ((const Entry *)b)->id; }
 
-// Sorts everything, cuts in the documented order, draws; entries in draw order: by id when only min_p cut,
-// else the likeliest first.
+// Sorts everything, cuts in the documented order, draws; entries in draw order: by id without top_k and
+// top_p, else the likeliest first.
 static int32_t slow_next(const zaya_sampling *p, const float *logits, Xoshiro *x) {
   static Entry e[V];
   size_t n = 0;
@@ -76,7 +76,6 @@ static int32_t slow_next(const zaya_sampling *p, const float *logits, Xoshiro *x
     e[i].weight = exp(((double)e[i].logit - (double)e[0].logit) / p->temperature);
     if (e[i].weight > 1e-304 && e[i].weight >= p->min_p) kept = i + 1;
   }
-  bool cut = (p->top_k && (size_t)p->top_k < kept) || p->top_p < 1;
   if (p->top_k && (size_t)p->top_k < kept) kept = (size_t)p->top_k;
   double total = 0, sum = 0;
   for (size_t i = 0; i < kept; i++) total += e[i].weight;
@@ -86,7 +85,7 @@ static int32_t slow_next(const zaya_sampling *p, const float *logits, Xoshiro *x
     while (k < kept && sum < p->top_p * total);
     kept = k;
   }
-  if (!cut) qsort(e, kept, sizeof *e, by_id);
+  if (!p->top_k && !(p->top_p < 1)) qsort(e, kept, sizeof *e, by_id);
   total = sum = 0;
   for (size_t i = 0; i < kept; i++) total += e[i].weight;
   double at = (double)(xoshiro_next(x) >> 11) * 0x1p-53 * total;
@@ -112,27 +111,42 @@ static void random_logits(float *logits) {
   logits[next_random(V)] = (float)scale;
 }
 
+// A mask for half of the rounds, and the logits that are the same as what it leaves; one token always stays.
+static const uint32_t *random_mask(uint32_t *mask, const float *logits, float *left) {
+  memcpy(left, logits, V * sizeof *left);
+  if (next_random(2)) return NULL;
+  const int32_t stays = (int32_t)next_random(V);
+  for (int i = 0; i < V; i++) {
+    const uint32_t allowed = next_random(4) != 0 || i == stays || i / 32 == 1;
+    mask[i / 32] = (i % 32 ? mask[i / 32] : 0) | allowed << i % 32;
+    if (!allowed) left[i] = -INFINITY;
+  }
+  return mask;
+}
+
 static void equals_the_slow_sampler(void **state) {
   (void)state;
   static const double temperatures[] = {0, 1e-300, 0.01, 0.6, 1, 2, 100}, top_ps[] = {0, 0.1, 0.5, 0.95, 1},
                       min_ps[] = {0, 1e-5, 0.05, 0.5, 1};
-  static const int top_ks[] = {0, 1, 2, 20, V - 1, V, 10 * V};
+  static const int top_ks[] = {0, 1, 2, 4, 20, V - 1, V, 10 * V};
   for (int round = 0; round < 20000; round++) {
     zaya_sampling p = sampler_default();
     p.temperature = temperatures[next_random(7)];
     p.top_p = top_ps[next_random(5)];
     p.min_p = min_ps[next_random(5)];
-    p.top_k = top_ks[next_random(7)];
+    p.top_k = top_ks[next_random(8)];
     p.seed = next_random(1000);
-    float logits[V];
+    float logits[V], left[V];
+    uint32_t words[(V + 31) / 32];
     random_logits(logits);
+    const uint32_t *mask = random_mask(words, logits, left);
     Sampler *s = sampler_new(&p, V, NULL);
     assert_non_null(s);
     Xoshiro x = seeded(p.seed);
     for (int draw = 0; draw < 3; draw++) {
       int32_t id;
-      assert_true(sampler_next(s, logits, NULL, &id, NULL));
-      int32_t want = slow_next(&p, logits, &x);
+      assert_true(sampler_next(s, logits, mask, &id, NULL));
+      int32_t want = slow_next(&p, left, &x);
       if (id != want)
         fail_msg("T %g, top_k %d, top_p %g, min_p %g: %d, expected %d", p.temperature, p.top_k, p.top_p,
                  p.min_p, id, want);
