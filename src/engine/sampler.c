@@ -185,49 +185,11 @@ static bool are_logits(const float *logits, size_t n) {
   return !bad;
 }
 
-static bool check_logits(const float *logits, size_t n, zaya_error *err) {
-  if (are_logits(logits, n)) return true;
-  for (size_t i = 0; i < n; i++)
-    if (!(logits[i] < INFINITY))
-      return err_set(err, ZAYA_E_INVALID, "the logit of token %zu is %g", i, (double)logits[i]);
-  return true;
-}
-
-// Beyond float32: the largest that is, so that no weight becomes inf - inf, or excluded.
-static float to_logit(double v) { return v > FLT_MAX ? FLT_MAX : v < -FLT_MAX ? -INFINITY : (float)v; }
-
-static void apply_penalties(Sampler *s) {
-  const zaya_sampling *p = &s->p;
-  for (size_t i = 0; i < s->n_touched; i++) {
-    int32_t id = s->touched[i];
-    double v = s->logits[id];
-    v = v > 0 ? v / p->repetition_penalty : v * p->repetition_penalty;
-    if (s->outputs[id]) v -= p->presence_penalty + p->frequency_penalty * s->outputs[id];
-    s->logits[id] = to_logit(v);
-  }
-}
-
-// Copies n <= 32 logits; those whose bit is 0 become impossible.
-static void copy_masked(float *to, const float *from, size_t n, uint32_t bits) {
-  if (bits == UINT32_MAX) {
-    memcpy(to, from, n * sizeof *to);
-    return;
-  }
-  for (size_t k = 0; k < n; k++) to[k] = bits >> k & 1 ? from[k] : -INFINITY;
-}
-
-// The logits with mask, bias and penalties; those given where nothing changes them. What the mask excludes is
-// -INFINITY, which bias and penalties leave.
-static const float *adjust(Sampler *s, const float *logits, const uint32_t *mask) {
-  if (!s->p.n_bias && !s->n_touched && !mask) return logits;
-  for (size_t i = 0; i < s->n; i += 32)
-    copy_masked(s->logits + i, logits + i, s->n - i < 32 ? s->n - i : 32, mask ? mask[i >> 5] : UINT32_MAX);
-  for (size_t i = 0; i < s->p.n_bias; i++) {
-    const zaya_bias *b = &s->p.bias[i];
-    s->logits[b->id] = to_logit(s->logits[b->id] + b->bias);
-  }
-  apply_penalties(s);
-  return s->logits;
+// An error that names the first of `logits` that is none.
+static bool bad_logit(const float *logits, zaya_error *err) {
+  size_t i = 0;
+  while (logits[i] < INFINITY) i++;
+  return err_set(err, ZAYA_E_INVALID, "the logit of token %zu is %g", i, (double)logits[i]);
 }
 
 static float peak_of(const float *logits, size_t n) {
@@ -251,19 +213,65 @@ static int32_t best_of(const float *logits, size_t n) {
   return -1;
 }
 
-// The lowest id of those that have the best logit.
-static int32_t first_of(const Sampler *s, const float *logits, float best) {
-  size_t i = 0;
-  while (s->peaks[i / BLOCK] != best) i += BLOCK;
-  while (logits[i] != best) i++;
-  return (int32_t)i;
+static size_t block_end(const Sampler *s, size_t b) {
+  return s->n - b * BLOCK < BLOCK ? s->n : (b + 1) * BLOCK;
 }
 
-// The best logit of every block; of all of them where there is one.
-static float find_peaks(Sampler *s, const float *logits) {
-  for (size_t b = 0; b < n_blocks(s->n); b++)
-    s->peaks[b] = peak_of(logits + b * BLOCK, s->n - b * BLOCK < BLOCK ? s->n - b * BLOCK : BLOCK);
-  return peak_of(s->peaks, n_blocks(s->n));
+static void set_peak(Sampler *s, size_t b) {
+  s->peaks[b] = peak_of(s->logits + b * BLOCK, block_end(s, b) - b * BLOCK);
+}
+
+// What the mask excludes in block b becomes impossible.
+static void apply_mask(Sampler *s, size_t b, const uint32_t *mask) {
+  for (size_t i = b * BLOCK; i < block_end(s, b); i++)
+    if (!(mask[i >> 5] >> (i & 31) & 1)) s->logits[i] = -INFINITY;
+}
+
+// Takes the logits that the mask leaves, and the peaks; every block is read and written once. False: one of
+// them is none.
+static bool take_logits(Sampler *s, const float *logits, const uint32_t *mask) {
+  bool ok = true;
+  for (size_t b = 0; b < n_blocks(s->n); b++) {
+    const float *from = logits + b * BLOCK;
+    float *to = s->logits + b * BLOCK;
+    const bool whole = block_end(s, b) == (b + 1) * BLOCK;
+    const size_t n = whole ? BLOCK : block_end(s, b) - b * BLOCK;
+    memcpy(to, from, n * sizeof *to);
+    ok &= are_logits(to, n);
+    if (mask && !(whole && (mask[2 * b] & mask[2 * b + 1]) == UINT32_MAX)) apply_mask(s, b, mask);
+    set_peak(s, b);
+  }
+  return ok;
+}
+
+// Beyond float32: the largest that is, so that no weight becomes inf - inf, or excluded.
+static float to_logit(double v) { return v > FLT_MAX ? FLT_MAX : v < -FLT_MAX ? -INFINITY : (float)v; }
+
+static void penalize(Sampler *s, int32_t id) {
+  const zaya_sampling *p = &s->p;
+  double v = s->logits[id];
+  v = v > 0 ? v / p->repetition_penalty : v * p->repetition_penalty;
+  if (s->outputs[id]) v -= p->presence_penalty + p->frequency_penalty * s->outputs[id];
+  s->logits[id] = to_logit(v);
+}
+
+// Bias and penalties; they leave the -INFINITY of what the mask excludes.
+static void adjust(Sampler *s) {
+  for (size_t i = 0; i < s->p.n_bias; i++) {
+    const zaya_bias *b = &s->p.bias[i];
+    s->logits[b->id] = to_logit(s->logits[b->id] + b->bias);
+  }
+  for (size_t i = 0; i < s->n_touched; i++) penalize(s, s->touched[i]);
+  for (size_t i = 0; i < s->p.n_bias; i++) set_peak(s, (size_t)s->p.bias[i].id / BLOCK);
+  for (size_t i = 0; i < s->n_touched; i++) set_peak(s, (size_t)s->touched[i] / BLOCK);
+}
+
+// The lowest id of those that have the best logit.
+static int32_t first_of(const Sampler *s, float best) {
+  size_t b = 0, i;
+  while (s->peaks[b] != best) b++;
+  for (i = b * BLOCK; s->logits[i] != best;) i++;
+  return (int32_t)i;
 }
 
 // --- candidates ---------------------------------------------------------------------------------
@@ -308,7 +316,7 @@ static bool survives(const Sampler *s, float logit, float best, const Cut *cut) 
 
 // The tokens that min_p leaves, in order of their ids; of those that top_k is sure to drop, not all. Bounds on
 // the logit, one a little too low and one a little too high, spare all exponentials but those between them.
-static size_t collect(Sampler *s, const float *logits, float best) {
+static size_t collect(Sampler *s, float best) {
   const double t = s->p.temperature, min_p = s->p.min_p, slack = 1e-6;
   const double bound = min_p > 0 ? fmax(log(min_p), -700) : -700;
   const Cut cut = {
@@ -319,10 +327,9 @@ static size_t collect(Sampler *s, const float *logits, float best) {
   size_t n = 0;
   for (size_t b = 0; b < n_blocks(s->n); b++) {
     if (!(s->peaks[b] >= cut.low) || key_of(s->peaks[b]) > cut.last) continue;
-    const size_t end = s->n - b * BLOCK < BLOCK ? s->n : (b + 1) * BLOCK;
-    for (size_t i = b * BLOCK; i < end; i++)
-      if (survives(s, logits[i], best, &cut))
-        s->found[n++] = (Candidate){key_of(logits[i]), (int32_t)i};
+    for (size_t i = b * BLOCK; i < block_end(s, b); i++)
+      if (survives(s, s->logits[i], best, &cut))
+        s->found[n++] = (Candidate){key_of(s->logits[i]), (int32_t)i};
   }
   return n;
 }
@@ -350,9 +357,9 @@ static size_t within_top_p(const double *weights, size_t n, double total, double
   return k;
 }
 
-static double fill_weights(Sampler *s, const Candidate *c, size_t n, const float *logits, float best) {
+static double fill_weights(Sampler *s, const Candidate *c, size_t n, float best) {
   double total = 0;
-  for (size_t i = 0; i < n; i++) total += s->weights[i] = weight_of(s, logits[c[i].id], best);
+  for (size_t i = 0; i < n; i++) total += s->weights[i] = weight_of(s, s->logits[c[i].id], best);
   return total;
 }
 
@@ -366,17 +373,17 @@ static size_t pick(const double *weights, size_t n, double total, double u) {
 }
 
 bool sampler_next(Sampler *s, const float *given, const uint32_t *mask, int32_t *id, zaya_error *err) {
-  if (!check_logits(given, s->n, err)) return false;
-  const float *logits = adjust(s, given, mask);
-  const float best = find_peaks(s, logits);
+  if (!take_logits(s, given, mask)) return bad_logit(given, err);
+  adjust(s);
+  const float best = peak_of(s->peaks, n_blocks(s->n));
   if (best == -INFINITY)
     return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", s->n);
-  *id = first_of(s, logits, best);
+  *id = first_of(s, best);
   if (s->p.temperature == 0) return true;
-  size_t n = collect(s, logits, best), top_k = (size_t)s->p.top_k;
+  size_t n = collect(s, best), top_k = (size_t)s->p.top_k;
   const Candidate *c = top_k || s->p.top_p < 1 ? sort(s, n) : s->found;
   if (top_k && top_k < n) n = top_k;
-  double total = fill_weights(s, c, n, logits, best);
+  double total = fill_weights(s, c, n, best);
   if (s->p.top_p < 1) {
     n = within_top_p(s->weights, n, total, s->p.top_p);
     total = 0;
@@ -400,7 +407,7 @@ bool sampler_logprobs(const float *logits, size_t n_vocab, int32_t id, double *c
                       zaya_logprob *top, zaya_error *err) {
   if (id < 0 || (size_t)id >= n_vocab)
     return err_set(err, ZAYA_E_INVALID, "token id %d is not below %zu", id, n_vocab);
-  if (!check_logits(logits, n_vocab, err)) return false;
+  if (!are_logits(logits, n_vocab)) return bad_logit(logits, err);
   int32_t best = best_of(logits, n_vocab);
   if (best < 0) return err_set(err, ZAYA_E_INVALID, "no token is allowed: all %zu are excluded", n_vocab);
   double sum = 0;
