@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """How fast `zaya serve` is beside `zaya bench` for the same batches (docs/performance.md, Server).
 
-    bench/serve.py ZAYA BUNDLE [--threads N] [--tokens 32] [--batches 1,4,8,16] [--prompt 512] [--port P]
+    bench/serve.py ZAYA BUNDLE [--threads N] [--rounds 3] [--tokens 32] [--batches 1,4,8,16] [--prompt 512] [--port P]
 
 For every batch: so many clients stream at once, each from a prompt of its own of 16 tokens. `generation` counts
-the tokens that came while all of them were generating; `time to first token` is the client's. Then one client
-with a message of about 512 tokens that the server has not read (miss), and the same again (hit). With --port a server
-that runs already is asked (start it with --parallel 16).
+the tokens that came while all of them were generating; `first token` is the client's time. A machine's speed changes
+while it is measured: each batch is followed at once by `zaya bench` of the same batch, in rounds, and the ratios are
+those of neighbours. What is shown is the median of the rounds, in brackets the least and the most.
+Then one client with a message of about 512 tokens that the server has not read (miss), and the same again (hit).
+With --port a server that runs already is asked (start it with --parallel 16).
 """
 
 import argparse
@@ -14,6 +16,7 @@ import http.client
 import json
 import pathlib
 import random
+import statistics
 import subprocess
 import sys
 import threading
@@ -92,14 +95,33 @@ def measure(port, prompts, tokens, sampling):
     }
 
 
-def plain(zaya, bundle, batches, tokens, threads):
-    """What `zaya bench` says of generation at these batches: tokens/s by batch."""
-    command = [zaya, "bench", "-m", bundle, "-p", "16", "-n", str(tokens), "-d", "0", "-b", batches, "-r", "2", "--json"]
+def plain(zaya, bundle, batch, tokens, threads):
+    """What `zaya bench` says of generation at this batch: tokens/s."""
+    command = [zaya, "bench", "-m", bundle, "-p", "16", "-n", str(tokens), "-d", "0", "-b", str(batch), "-r", "1", "--json"]
     if threads:
         command += ["-t", str(threads)]
     r = subprocess.run(command, capture_output=True, text=True, check=True)
-    runs = json.loads(r.stdout)["threads"][0]["runs"]
-    return {v["batch"]: v["median"] for v in runs if v["kind"] == "generation"}
+    return next(v["median"] for v in json.loads(r.stdout)["threads"][0]["runs"] if v["kind"] == "generation")
+
+
+def spread(values, form):
+    values = sorted(values)
+    return f"{statistics.median(values):{form}} ({values[0]:{form}} to {values[-1]:{form}})"
+
+
+def table(rounds, batches):
+    """rounds: of each, by batch, what measure() found, with "bench", the rate without HTTP, where it was measured."""
+    print("| parallel | generation, tokens/s | to `zaya bench` | to the first batch | overall | first token, s | longest, s |")
+    print("|---|---|---|---|---|---|---|")
+    for n in batches:
+        got = [r[n] for r in rounds]
+        first = [r[batches[0]]["generation"] for r in rounds]
+        ratio = spread([v["generation"] / v["bench"] for v in got], ".2f") if "bench" in got[0] else "not measured"
+        print(
+            f"| {n} | {spread([v['generation'] for v in got], '.1f')} | {ratio} | "
+            f"{spread([v['generation'] / f for v, f in zip(got, first)], '.2f')} | {spread([v['overall'] for v in got], '.1f')} | "
+            f"{spread([v['first_median'] for v in got], '.2f')} | {max(v['first_max'] for v in got):.2f} |"
+        )
 
 
 def main():
@@ -107,6 +129,7 @@ def main():
     p.add_argument("zaya")
     p.add_argument("bundle")
     p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--tokens", type=int, default=32)
     p.add_argument("--batches", default="1,4,8,16")
     p.add_argument("--prompt", type=int, default=512)
@@ -129,24 +152,22 @@ def main():
 
     sampling = {"temperature": a.temperature, "top_k": a.top_k}
     run(port, [ids(16)], 4, sampling)  # what is touched for the first time
-    print("| parallel | generation | overall | first token, median | longest |")
-    print("|---|---|---|---|---|")
-    for n in map(int, a.batches.split(",")):
-        r = measure(port, [ids(16) for _ in range(n)], a.tokens, sampling)
-        print(
-            f"| {r['parallel']} | {r['generation']:.1f} tokens/s | {r['overall']:.1f} | "
-            f"{r['first_median']:.2f} s | {r['first_max']:.2f} s |",
-            flush=True,
-        )
+    batches = [int(n) for n in a.batches.split(",")]
+    rounds = []
+    for k in range(a.rounds):
+        rounds.append({})
+        for n in batches:
+            r = rounds[-1][n] = measure(port, [ids(16) for _ in range(n)], a.tokens, sampling)
+            if not a.no_bench:
+                r["bench"] = plain(a.zaya, a.bundle, n, a.tokens, a.threads)
+            print(f"round {k + 1}, batch of {n}: {r['generation']:.1f} tokens/s, `zaya bench` {r.get('bench', 0):.1f}", file=sys.stderr)
+    table(rounds, batches)
     long = " ".join(str(rng.randrange(100, 1000)) for _ in range(a.prompt // 4))  # a number is four tokens
     miss, hit = measure(port, [long], 4, sampling), measure(port, [long], 4, sampling)
     if server:
         server.stop()
     for name, r in (("miss", miss), ("hit", hit)):
         print(f"message of {r['prompt']} tokens, {name}: first token after {r['first_max']:.3f} s, {r['cached']} tokens cached")
-    if not a.no_bench:
-        for batch, rate in plain(a.zaya, a.bundle, a.batches, a.tokens, a.threads).items():
-            print(f"`zaya bench`, batch of {batch}: {rate:.1f} tokens/s")
 
 
 if __name__ == "__main__":

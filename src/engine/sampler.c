@@ -314,8 +314,9 @@ static bool survives(const Sampler *s, float logit, float best, const Cut *cut) 
          !(s->p.min_p > 0 && weight_of(s, logit, best) < s->p.min_p);
 }
 
-// The tokens that min_p leaves, in order of their ids; of those that top_k is sure to drop, not all. Bounds on
-// the logit, one a little too low and one a little too high, spare all exponentials but those between them.
+// The tokens that min_p leaves, in order of their ids; of those that top_k is sure to drop, not all. Bounds
+// on the logit, one a little too low and one a little too high, spare all exponentials but those between
+// them.
 static size_t collect(Sampler *s, float best) {
   const double t = s->p.temperature, min_p = s->p.min_p, slack = 1e-6;
   const double bound = min_p > 0 ? fmax(log(min_p), -700) : -700;
