@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/pool.h"
+#include "base/warm.h"
 #include "engine/engine.h"
 #include "format/bundle.h"
 #include "model/forward.h"
@@ -10,6 +11,7 @@
 
 struct zaya_model {
   Bundle *bundle;
+  Warm *warm; // brings the weights into memory; NULL where that is left to use
   Pool *pool;
   Weights weights;
   Forward forward; // one workspace: steps are serialised by `lock`

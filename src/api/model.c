@@ -50,6 +50,17 @@ const char *zaya_kernels_chosen(zaya_error *err) {
   return k ? k->name : NULL;
 }
 
+// The weights are all used sooner or later: reading them in one go is faster than page by page.
+static Warm *warm_shards(const Bundle *b) {
+  const size_t n = bundle_shards(b);
+  Map *maps = malloc(n * sizeof *maps);
+  if (!maps) return NULL;
+  for (size_t i = 0; i < n; i++) maps[i] = st_map(bundle_shard(b, i));
+  Warm *w = warm_start(maps, n);
+  free(maps);
+  return w;
+}
+
 zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, zaya_error *err) {
   zaya_model *m = calloc(1, sizeof *m);
   if (!m) {
@@ -66,6 +77,7 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
       forward_init(&m->forward, &m->weights, m->pool, kern, params && params->exact, err)) {
     if (params && params->kv_q8) m->forward.kv = KV_Q8;
     fill_info(m);
+    m->warm = warm_shards(m->bundle);
     return m;
   }
   zaya_model_close(m);
@@ -74,6 +86,7 @@ zaya_model *zaya_model_open(const char *dir, const zaya_model_params *params, za
 
 void zaya_model_close(zaya_model *m) {
   if (!m) return;
+  warm_stop(m->warm);
   forward_free(&m->forward);
   weights_free(&m->weights);
   pool_free(m->pool);

@@ -5,9 +5,9 @@
 #endif
 #include "base/cpu.h"
 
-#include <stdbool.h>
-
 #include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -27,13 +27,34 @@ int cpu_count(void) {
 
 void cpu_yield(void) { sched_yield(); }
 
-void cpu_large_pages(void *p, size_t bytes) {
+void cpu_large_pages(const void *p, size_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  madvise(p, bytes, MADV_HUGEPAGE);
+  madvise((void *)(uintptr_t)p, bytes, MADV_HUGEPAGE);
 #else
   (void)p;
   (void)bytes;
 #endif
+}
+
+bool cpu_fetch_pages(const void *p, size_t bytes) {
+#if defined(__linux__) && defined(MADV_POPULATE_READ)
+  return madvise((void *)(uintptr_t)p, bytes, MADV_POPULATE_READ) == 0;
+#else
+  (void)p;
+  (void)bytes;
+  return false;
+#endif
+}
+
+size_t cpu_memory_available(void) {
+  unsigned long long kib = 0;
+#if defined(__linux__)
+  char line[128];
+  FILE *f = fopen("/proc/meminfo", "re");
+  while (f && !kib && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
+  if (f) fclose(f);
+#endif
+  return kib > SIZE_MAX / 1024 ? SIZE_MAX : (size_t)kib * 1024;
 }
 
 #if defined(__x86_64__)

@@ -1,6 +1,7 @@
 // cpu: what the machine is. The one file for system-specific calls about processors and memory.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 int cpu_count(void); // cores this process may use
@@ -14,7 +15,12 @@ enum {
 unsigned cpu_features(void);
 
 // A hint that these pages may be large; without effect where there is no such thing.
-void cpu_large_pages(void *p, size_t bytes);
+void cpu_large_pages(const void *p, size_t bytes);
+// Maps the pages of a file's map, read from disk where they must be; p begins a page. False where that is
+// not possible.
+bool cpu_fetch_pages(const void *p, size_t bytes);
+// Bytes of memory that can be had without driving out what is in use; 0 when the system does not say.
+size_t cpu_memory_available(void);
 
 // Lets another thread run that waits for this core, if there is one.
 void cpu_yield(void);

@@ -1,6 +1,8 @@
 // map: see map.h.
 #include "base/map.h"
 
+#include "base/cpu.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -21,10 +23,12 @@ bool map_open(Map *m, const char *path, zaya_error *err) {
     ok = err_set(err, ZAYA_E_LIMIT, "%s: larger than the address space", path);
   } else if (st.st_size > 0) {
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED)
+    if (p == MAP_FAILED) {
       ok = err_errno(err, errno, "%s: cannot map %lld bytes", path, (long long)st.st_size);
-    else
+    } else {
       *m = (Map){p, (size_t)st.st_size};
+      cpu_large_pages(p, m->size); // what is read from now on comes in large pages
+    }
   }
   close(fd);
   return ok;

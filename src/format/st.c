@@ -221,6 +221,7 @@ void st_close(StFile *f) {
 
 const char *st_path(const StFile *f) { return f->path; }
 size_t st_file_size(const StFile *f) { return f->map.size; }
+Map st_map(const StFile *f) { return f->map; }
 size_t st_count(const StFile *f) { return f->n; }
 const StTensor *st_at(const StFile *f, size_t i) { return &f->tensors[i]; }
 

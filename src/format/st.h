@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/map.h"
 #include "format/dtype.h"
 
 enum { ST_MAX_DIMS = 8, ST_MAX_HEADER = 100000000 };
@@ -26,6 +27,7 @@ StFile *st_open(const char *path, zaya_error *err);
 void st_close(StFile *f);
 const char *st_path(const StFile *f);
 size_t st_file_size(const StFile *f);
+Map st_map(const StFile *f); // of the whole file, as long as it is open
 size_t st_count(const StFile *f);
 const StTensor *st_at(const StFile *f, size_t i);           // in the order of their bytes
 const StTensor *st_find(const StFile *f, const char *name); // NULL when absent

@@ -205,6 +205,10 @@ INLINE float row_q8(const uint8_t *codes, const uint8_t *scales, const uint8_t *
     const int8_t *q = x->q + t * x->q_stride + g * 32;
     __m512i v[8], d[8];
     load_codes(8, codes + g * 32, left, v);
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) _mm_prefetch((const char *)codes + g * 32 + AHEAD + 64 * k, _MM_HINT_T0);
+    _mm_prefetch((const char *)scales + g * 2 + AHEAD / 16, _MM_HINT_T0);
+    _mm_prefetch((const char *)biases + g * 2 + AHEAD / 16, _MM_HINT_T0);
     const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
 #pragma GCC unroll 8
     for (int k = 0; k < 8; k++)
