@@ -39,7 +39,12 @@ typedef struct LimitsJob {
 static void fill_share(void *arg, int index, int count) {
   const LimitsJob *j = arg;
   const PoolRange r = pool_share(READ_BYTES, READ_UNIT, index, count);
-  memset(j->buffer + r.begin, index + 1, r.end - r.begin);
+  // No two pages alike: equal ones may be kept once, by the system or by a host, and come from a cache.
+  uint64_t x = (uint64_t)index;
+  for (size_t i = r.begin; i < r.end; i += sizeof x) {
+    x = x * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX
+    memcpy(j->buffer + i, &x, sizeof x);
+  }
 }
 
 static void read_share(void *arg, int index, int count) {

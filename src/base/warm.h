@@ -1,6 +1,6 @@
 // warm: brings mapped files into memory behind the program's back, so that the first tokens need not wait for
-// every page by itself. One thread of its own, in pieces, in the order of the files. Only for speed: what cannot
-// be done is left undone. Depends on map, cpu.
+// every page by itself. One thread of its own, in pieces, in the order of the files. Only for speed: what
+// cannot be done is left undone. Depends on map, cpu.
 #pragma once
 
 #include "base/map.h"

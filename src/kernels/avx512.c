@@ -144,42 +144,6 @@ INLINE __m512i group_sums_q4(const __m512i *d) {
                                   _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
 }
 
-// A row times token t.
-INLINE float row_q4(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases, size_t groups,
-                    const KernActs *x, size_t t) {
-  const __m512i nibble = _mm512_set1_epi8(15);
-  const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
-  __m512 acc = _mm512_setzero_ps();
-  for (size_t g = 0; g < groups; g += 16) {
-    const size_t left = groups - g;
-    const int8_t *q = x->q + t * x->q_stride + g * 32;
-    __m512i v[4], d[4];
-    load_codes(4, codes + g * 16, left, v);
-#pragma GCC unroll 4
-    for (size_t k = 0; k < 4; k++) _mm_prefetch((const char *)codes + g * 16 + AHEAD + 64 * k, _MM_HINT_T0);
-    _mm_prefetch((const char *)scales + g * 2 + AHEAD / 8, _MM_HINT_T0);
-    _mm_prefetch((const char *)biases + g * 2 + AHEAD / 8, _MM_HINT_T0);
-    const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; k++) {
-      const __m512i lo = _mm512_and_si512(v[k], nibble);
-      const __m512i hi = _mm512_and_si512(_mm512_srli_epi16(v[k], 4), nibble);
-      d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), lo, _mm512_loadu_si512(q + 128 * k));
-      d[k] = _mm512_dpbusd_epi32(d[k], hi, _mm512_loadu_si512(q + 128 * k + 64));
-    }
-    acc = add_groups(acc, group_sums_q4(d), s, b, xs + g, xq + g);
-  }
-  return add_lanes(acc);
-}
-
-static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
-                           size_t y_stride) {
-  for (size_t r = 0; r < w->rows; r++)
-    for (size_t t = 0; t < n_x; t++)
-      y[t * y_stride + r] = row_q4(w->w + r * w->w_stride, w->scales + r * w->s_stride,
-                                   w->biases + r * w->s_stride, w->groups, x, first_x + t);
-}
-
 // Vector c holds groups 2 c and 2 c + 1 in its halves; the sums of all 16 groups, in order.
 INLINE __m512i group_sums_q8(const __m512i *d) {
   const __m512i order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
@@ -196,34 +160,74 @@ INLINE __m512i group_sums_q8(const __m512i *d) {
                                                           _mm512_shuffle_i32x4(u[0], u[1], 0xDD)));
 }
 
-INLINE float row_q8(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases, size_t groups,
-                    const KernActs *x, size_t t) {
-  const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
-  __m512 acc = _mm512_setzero_ps();
-  for (size_t g = 0; g < groups; g += 16) {
-    const size_t left = groups - g;
-    const int8_t *q = x->q + t * x->q_stride + g * 32;
-    __m512i v[8], d[8];
-    load_codes(8, codes + g * 32, left, v);
+// The integer dots of 16 groups (`left` of them valid) with q.
+INLINE __m512i group_dots(const int BITS, const uint8_t *codes, size_t left, const __m512i *q) {
+  const __m512i nibble = _mm512_set1_epi8(15), zero = _mm512_setzero_si512();
+  __m512i v[8], d[8];
+  load_codes((size_t)BITS, codes, left, v);
 #pragma GCC unroll 8
-    for (size_t k = 0; k < 8; k++) _mm_prefetch((const char *)codes + g * 32 + AHEAD + 64 * k, _MM_HINT_T0);
-    _mm_prefetch((const char *)scales + g * 2 + AHEAD / 16, _MM_HINT_T0);
-    _mm_prefetch((const char *)biases + g * 2 + AHEAD / 16, _MM_HINT_T0);
-    const __m512 s = load_f16(scales + g * 2, left), b = load_f16(biases + g * 2, left);
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; k++)
-      d[k] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), v[k], _mm512_loadu_si512(q + 64 * k));
-    acc = add_groups(acc, group_sums_q8(d), s, b, xs + g, xq + g);
+  for (int k = 0; k < BITS; k++) {
+    if (BITS == 8) {
+      d[k] = _mm512_dpbusd_epi32(zero, v[k], q[k]);
+    } else {
+      d[k] = _mm512_dpbusd_epi32(zero, _mm512_and_si512(v[k], nibble), q[2 * k]);
+      d[k] = _mm512_dpbusd_epi32(d[k], _mm512_and_si512(_mm512_srli_epi16(v[k], 4), nibble), q[2 * k + 1]);
+    }
   }
-  return add_lanes(acc);
+  return BITS == 8 ? group_sums_q8(d) : group_sums_q4(d);
+}
+
+enum { ONE_ROWS = 4 }; // rows that share a token's activations, and come as so many streams
+
+// Rows r .. r + NR times token t.
+INLINE void rows_one(const int BITS, const int NR, const KernRows *w, size_t r, const KernActs *x, size_t t,
+                     float *y) {
+  const int8_t *q = x->q + t * x->q_stride;
+  const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
+  const size_t bytes = 4 * (size_t)BITS; // of a group
+  __m512 acc[ONE_ROWS];
+#pragma GCC unroll 4
+  for (int k = 0; k < NR; k++) acc[k] = _mm512_setzero_ps();
+  for (size_t g = 0; g < w->groups; g += 16) {
+    const size_t left = w->groups - g;
+    __m512i qv[8];
+#pragma GCC unroll 8
+    for (size_t k = 0; k < 8; k++) qv[k] = _mm512_loadu_si512(q + g * 32 + 64 * k);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < (size_t)NR; k++) {
+      const uint8_t *codes = w->w + (r + k) * w->w_stride + g * bytes;
+      const uint8_t *scales = w->scales + (r + k) * w->s_stride + g * 2;
+      const uint8_t *biases = w->biases + (r + k) * w->s_stride + g * 2;
+#pragma GCC unroll 8
+      for (size_t i = 0; i < (size_t)BITS; i++)
+        _mm_prefetch((const char *)codes + AHEAD + 64 * i, _MM_HINT_T0);
+      _mm_prefetch((const char *)scales + AHEAD * 2 / bytes, _MM_HINT_T0);
+      _mm_prefetch((const char *)biases + AHEAD * 2 / bytes, _MM_HINT_T0);
+      const __m512i dots = group_dots(BITS, codes, left, qv);
+      acc[k] = add_groups(acc[k], dots, load_f16(scales, left), load_f16(biases, left), xs + g, xq + g);
+    }
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < NR; k++) y[r + (size_t)k] = add_lanes(acc[k]);
+}
+
+INLINE void rows_each(const int BITS, const KernRows *w, const KernActs *x, size_t first_x, size_t n_x,
+                      float *y, size_t y_stride) {
+  size_t r = 0;
+  for (; r + ONE_ROWS <= w->rows; r += ONE_ROWS)
+    for (size_t t = 0; t < n_x; t++) rows_one(BITS, ONE_ROWS, w, r, x, first_x + t, y + t * y_stride);
+  for (; r < w->rows; r++)
+    for (size_t t = 0; t < n_x; t++) rows_one(BITS, 1, w, r, x, first_x + t, y + t * y_stride);
+}
+
+static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
+                           size_t y_stride) {
+  rows_each(4, w, x, first_x, n_x, y, y_stride);
 }
 
 static void avx512_rows_q8(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,
                            size_t y_stride) {
-  for (size_t r = 0; r < w->rows; r++)
-    for (size_t t = 0; t < n_x; t++)
-      y[t * y_stride + r] = row_q8(w->w + r * w->w_stride, w->scales + r * w->s_stride,
-                                   w->biases + r * w->s_stride, w->groups, x, first_x + t);
+  rows_each(8, w, x, first_x, n_x, y, y_stride);
 }
 
 // --- activations -------------------------------------------------------------------
