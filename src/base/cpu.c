@@ -1,7 +1,8 @@
 // cpu: see cpu.h.
 #if defined(__linux__)
-#define _GNU_SOURCE // sched_getaffinity, madvise
+#define _GNU_SOURCE // sched_getaffinity, madvise, syscall
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #endif
 #include "base/cpu.h"
 
@@ -58,11 +59,23 @@ size_t cpu_memory_available(void) {
 }
 
 #if defined(__x86_64__)
-// Which register files the system saves: bits 1, 2 of XCR0 for AVX, 5 to 7 more for AVX-512.
+// Which register files the system saves: bits 1, 2 of XCR0 for AVX, 5 to 7 more for AVX-512, 17 and 18 for
+// AMX.
 static unsigned long long saved_registers(void) {
   unsigned lo, hi;
   __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
   return (unsigned long long)hi << 32 | lo;
+}
+
+// Whether this process may use tiles. Linux wants every process to ask for the room that they take when they
+// are saved; asking again changes nothing, and all threads have what the process has.
+static bool may_use_tiles(void) {
+#if defined(__linux__)
+  enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return false;
+#endif
 }
 
 unsigned cpu_features(void) {
@@ -75,6 +88,8 @@ unsigned cpu_features(void) {
   const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
   if ((f & CPU_AVX2) && (saved & 0xE6) == 0xE6 && (b & wide) == wide && (c & bit_AVX512VNNI))
     f |= CPU_AVX512_VNNI;
+  const unsigned tiles = 1u << 24 | 1u << 25; // AMX-TILE, AMX-INT8
+  if ((d & tiles) == tiles && (saved & 0x60000) == 0x60000 && may_use_tiles()) f |= CPU_AMX_INT8;
   return f;
 }
 #elif defined(__aarch64__) && defined(__linux__)
