@@ -2,6 +2,8 @@
 #if defined(__x86_64__)
 #include "kernels/avx512.h"
 
+#include "kernels/amx.h"
+
 // --- exact ---------------------------------------------------------------------------------------
 
 static float avx512_dot(const float *a, const float *b, size_t n) {
@@ -292,28 +294,37 @@ static float avx512_peak_f32(size_t rounds) {
   return add_lanes(acc[0]);
 }
 
+// What both rungs have.
+#define AVX512_KERNELS                                                                                       \
+  .dot = avx512_dot, .dot_rows = avx512_dot_rows, .axpy = avx512_axpy, .rows_f16 = avx512_rows_f16,          \
+  .quantize = avx512_quantize, .rows_q4 = avx512_rows_q4, .rows_q8 = avx512_rows_q8,                         \
+  .unpack_q4 = avx512_unpack_q4, .silu_mul = avx512_silu_mul, .attend = avx512_attend,                       \
+  .to_f16 = avx512_to_f16, .read = avx512_read, .peak_f32 = avx512_peak_f32
+
 const Kern kern_avx512 = {
     .name = "avx512",
     .few_tokens = 1,
     .few_tokens_q8 = 1,
-    .dot = avx512_dot,
-    .dot_rows = avx512_dot_rows,
-    .axpy = avx512_axpy,
-    .rows_f16 = avx512_rows_f16,
-    .quantize = avx512_quantize,
-    .rows_q4 = avx512_rows_q4,
-    .rows_q8 = avx512_rows_q8,
-    .unpack_q4 = avx512_unpack_q4,
+    AVX512_KERNELS,
     .panel = avx512_panel,
     .pack_tile = avx512_pack_tile,
     .tile_q4 = avx512_tile_q4,
     .tile_q8 = avx512_tile_q8,
-    .silu_mul = avx512_silu_mul,
-    .attend = avx512_attend,
-    .to_f16 = avx512_to_f16,
-    .read = avx512_read,
     .peak_int8 = avx512_peak_int8,
-    .peak_f32 = avx512_peak_f32,
+};
+
+const Kern kern_amx = {
+    .name = "amx",
+    .few_tokens = 1,
+    .few_tokens_q8 = 1,
+    AVX512_KERNELS,
+    .panel = amx_panel,
+    .pack_tile = amx_pack_tile,
+    .tile_q4 = amx_tile_q4,
+    .tile_q8 = amx_tile_q8,
+    .begin = amx_begin,
+    .end = amx_end,
+    .peak_int8 = amx_peak_int8,
 };
 #else
 typedef int kern_avx512_is_for_x86_64;

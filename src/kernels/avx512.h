@@ -102,6 +102,9 @@ INLINE int32_t load_i32(const int8_t *p) {
   return v;
 }
 
+// The order of the sum's lanes (groups mod 16) in which their tree can be added with a stack of four.
+static const uint8_t lane_at[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
+
 // --- activations ---------------------------------------------------------------------------------
 
 // kmath_exp.
@@ -134,6 +137,12 @@ void avx512_unpack_q4(const KernRows *w, KernPanel *out);
 void avx512_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x, size_t rows, float *y,
                   size_t y_stride);
 void avx512_pack_tile(const KernActs *x, size_t tile, size_t n);
+// Tile `tile`, whose tokens begin at `first`, of `have` tokens side by side.
+void avx512_pack_side(const KernActs *x, size_t tile, size_t first, size_t have);
+// 16 rows of scales or biases as [groups / 16][16 rows][16]; asks for those of the next 16 rows.
+void avx512_tile_floats(const KernRows *w, const uint8_t *from, float *to);
+// sum: 16 rows, of which there are `rows`, times 16 tokens, of which the first n go to y[t][r].
+void avx512_store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_t y_stride);
 void avx512_tile_q4(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
                     size_t y_stride);
 void avx512_tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,

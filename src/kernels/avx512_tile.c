@@ -49,9 +49,6 @@ void avx512_unpack_q4(const KernRows *w, KernPanel *out) {
   }
 }
 
-// The order of the sum's lanes (groups mod 16) in which their tree can be added with a stack of four.
-static const uint8_t lane_at[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
-
 // The panel's 16 rows (a row a lane) times NT tokens. The lanes of the sum (groups mod 16) come one
 // after the other, in an order that lets their tree be added with a stack of four partial sums.
 INLINE void panel_tile(const int NT, const KernPanel *w, const KernActs *x, size_t first_x, __mmask16 rows,
@@ -161,12 +158,16 @@ INLINE void pack_floats(const float *from, size_t have, size_t groups, float *to
 }
 
 void avx512_pack_tile(const KernActs *x, size_t tile, size_t n) {
-  const bool plain = x->order == KERN_ORDER_PLAIN;
-  const size_t first = tile * KERN_TILE, have = n - first < KERN_TILE ? n - first : KERN_TILE, G = x->groups;
-  if (tile % 2 == 0 && first + KERN_TILE >= n) { // an odd tile is multiplied beside the one before
+  const size_t first = tile * KERN_TILE, have = n - first < KERN_TILE ? n - first : KERN_TILE;
+  if (tile % 2 == 0 && first + KERN_TILE >= n) // an odd tile is multiplied beside the one before
     avx512_pack_few(x, tile, first, have);
-    return;
-  }
+  else
+    avx512_pack_side(x, tile, first, have);
+}
+
+void avx512_pack_side(const KernActs *x, size_t tile, size_t first, size_t have) {
+  const bool plain = x->order == KERN_ORDER_PLAIN;
+  const size_t G = x->groups;
   int8_t *q = x->tile_q + tile * G * 512;
   for (size_t c = 0; c < G * 32; c += 64) { // 16 dwords of every token
     __m512i v[16];
@@ -281,7 +282,7 @@ INLINE void tile_rows(const int BITS, const TileRows *w, const KernActs *x, size
 }
 
 // y[t][r] for the n tokens of a vector: transposed, so that a token's rows are stored together.
-static void store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_t y_stride) {
+void avx512_store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_t y_stride) {
   __m512i v[16];
   for (int r = 0; r < 16; r++) v[r] = _mm512_castps_si512(sum[r]);
   transpose_16(v);
@@ -290,7 +291,7 @@ static void store_tile(const __m512 *sum, size_t rows, size_t n, float *y, size_
 }
 
 // [groups / 16][16 rows][16]
-INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
+void avx512_tile_floats(const KernRows *w, const uint8_t *from, float *to) {
   for (size_t r = 0; r < 16; r++) {
     const uint8_t *row = from + (r < w->rows ? r : w->rows - 1) * w->s_stride;
     for (size_t g = 0; g < w->groups; g += 16)
@@ -310,13 +311,13 @@ INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, c
                      .next = w->w + 16 * w->w_stride,
                      .next_stride = w->w_stride};
     for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
-    tile_floats(w, w->scales, scratch->scale);
-    tile_floats(w, w->biases, scratch->bias);
+    avx512_tile_floats(w, w->scales, scratch->scale);
+    avx512_tile_floats(w, w->biases, scratch->bias);
     for (; t + KERN_TILE < n; t += V * KERN_TILE) {
       __m512 sum[V][16];
       tile_rows(BITS, &rows, x, t / KERN_TILE, sum);
       for (size_t v = 0, at = t; v < V; v++, at += KERN_TILE)
-        store_tile(sum[v], w->rows, n - at, y + at * y_stride, y_stride);
+        avx512_store_tile(sum[v], w->rows, n - at, y + at * y_stride, y_stride);
     }
   }
   if (t < n)

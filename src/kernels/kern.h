@@ -114,6 +114,10 @@ typedef struct Kern {
                   size_t y_stride);
   void (*tile_q8)(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n_x, float *y,
                   size_t y_stride);
+  // Around a thread's calls of panel, tile_q4 and tile_q8 with n_x tokens, for rungs that must set something
+  // up; NULL elsewhere.
+  void (*begin)(size_t n_x);
+  void (*end)(void);
   // gate = silu(gate) * up
   void (*silu_mul)(float *gate, const float *up, size_t n);
   // dim must be a multiple of 8; the scalar truth takes any
@@ -132,7 +136,7 @@ enum { KERN_PEAK_OPS = 8192 };
 
 extern const Kern kern_scalar;
 #if defined(__x86_64__)
-extern const Kern kern_avx2, kern_avx512;
+extern const Kern kern_avx2, kern_avx512, kern_amx;
 #elif defined(__aarch64__)
 extern const Kern kern_neon;
 #endif

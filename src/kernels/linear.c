@@ -98,6 +98,7 @@ static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n
   }
   KernPanel panel = l->panels[thread];
   panel.groups = kern_pad_groups(w->cols / KERN_GROUP);
+  if (k->begin) k->begin(n);
   for (size_t r = 0; r < n_rows; r += UNIT) {
     const size_t m = n_rows - r < UNIT ? n_rows - r : UNIT;
     const KernRows rows = kern_rows(w, first + r, m);
@@ -111,6 +112,7 @@ static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n
       panel_fill(w, first + r, m, &panel);
     k->panel(&panel, x, 0, n, m, y + r, y_stride);
   }
+  if (k->end) k->end();
 }
 
 typedef struct RunJob {

@@ -1,6 +1,9 @@
 // checkkern: every kernel on every rung that this machine has against the scalar truth, bit for bit,
 // on random and extreme inputs, at sizes that leave tails, in buffers that end at an unmapped page.
-// Prints times, which decide nothing. Arguments: only the rung of that name; and "check" for no times.
+// Where the processor has no AMX, that rung's tiles are emulated (amx_trap). Prints times, which decide
+// nothing. Arguments: only the rung of that name; and "check" for no times.
+#include "amx_trap.h"
+#include "base/cpu.h"
 #include "format/dtype.h"
 #include "guard.h"
 #include "kernels/kern.h"
@@ -97,6 +100,14 @@ static KernPanel panel_of(size_t groups) {
                      .bias = guard_alloc(G * 64)};
 }
 
+static void begin(const Kern *k, size_t tokens) {
+  if (k->begin) k->begin(tokens);
+}
+
+static void end(const Kern *k) {
+  if (k->end) k->end();
+}
+
 static void check_exact(const Kern *k) {
   static const size_t sizes[] = {1, 7, 15, 16, 17, 31, 64, 100, 256, 1031};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
@@ -134,7 +145,7 @@ static void check_rows_f16(const Kern *k) {
   }
 }
 
-static const size_t group_counts[] = {1, 2, 3, 4, 5, 8, 13, 15, 16, 17, 22, 32, 47, 64};
+static const size_t group_counts[] = {1, 2, 3, 4, 5, 8, 13, 15, 16, 17, 22, 32, 47, 64, 83, 130};
 enum { N_GROUP_COUNTS = sizeof group_counts / sizeof *group_counts };
 
 static void check_quantize(const Kern *k) {
@@ -185,7 +196,9 @@ static void check_panel(const Kern *k) {
     k->unpack_q4(&w, &p0);
     kern_scalar.unpack_q4(&w, &p1);
     kernel = "panel";
+    begin(k, T);
     k->panel(&p0, &x, 1, T, R, y0, R);
+    end(k);
     kern_scalar.panel(&p1, &x, 1, T, R, y1, R);
     kern_scalar.rows_q4(&w, &x, 1, T, y2, R);
     same("y", y0, y1, T * R * 4, n, T);
@@ -194,12 +207,12 @@ static void check_panel(const Kern *k) {
   }
 }
 
-// Tiles of tokens against the rows of the truth, for every number of tokens that leaves another tail.
+// Tiles of tokens against the rows of the truth, for numbers of tokens that leave all kinds of tails.
 static void check_tile(const Kern *k, int bits) {
   if (!k->pack_tile) return;
   kernel = bits == 4 ? "tile_q4" : "tile_q8";
   for (int i = 0; i < N_GROUP_COUNTS; i++) {
-    const size_t n = group_counts[i], R = i % 3 ? 16 : 1 + (size_t)i % 16, T = 1 + (size_t)i * 11 % 51;
+    const size_t n = group_counts[i], R = i % 3 ? 16 : 1 + (size_t)i % 16, T = 1 + next_u32() % 51;
     KernActs x = acts(T, n, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
     const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
     x.tile_q = guard_alloc(tiles * x.groups * 512);
@@ -209,7 +222,9 @@ static void check_tile(const Kern *k, int bits) {
     const KernRows w = rows_of(R, n, bits);
     const KernPanel scratch = panel_of(n);
     float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
+    begin(k, T);
     (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y0, R);
+    end(k);
     (bits == 4 ? kern_scalar.rows_q4 : kern_scalar.rows_q8)(&w, &x, 0, T, y1, R);
     same("y", y0, y1, T * R * 4, n, T);
     guard_free_all();
@@ -220,7 +235,7 @@ static void check_tile(const Kern *k, int bits) {
 static void check_panel_wide(const Kern *k) {
   kernel = "panel (8 bits)";
   for (int i = 0; i < N_GROUP_COUNTS; i++) {
-    const size_t n = group_counts[i], T = 1 + (size_t)i * 5 % 14, R = 16;
+    const size_t n = group_counts[i], T = 1 + next_u32() % 41, R = 1 + (size_t)i * 3 % 16;
     const KernActs x = acts(T, n, KERN_ORDER_PLAIN, NULL);
     const KernRows w = rows_of(R, n, 8);
     KernPanel p = panel_of(n);
@@ -232,7 +247,9 @@ static void check_panel_wide(const Kern *k) {
         p.bias[g * 16 + r] = dtype_load(DT_F16, w.biases + r * w.s_stride, g);
       }
     float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
+    begin(k, T);
     k->panel(&p, &x, 0, T, R, y0, R);
+    end(k);
     kern_scalar.rows_q8(&w, &x, 0, T, y1, R);
     same("y", y0, y1, T * R * 4, n, T);
     guard_free_all();
@@ -367,7 +384,9 @@ static void time_panel(const Kern *k, size_t T) {
   for (int i = 0; i < repeats; i++) k->unpack_q4(&w, &p);
   report("unpack_q4", 16.0 * TIME_GROUPS * 32, "Gcodes/s", start, repeats);
   start = now();
+  begin(k, T);
   for (int i = 0; i < repeats; i++) k->panel(&p, &x, 0, T, 16, y, 16);
+  end(k);
   snprintf(what, sizeof what, "panel, %zu tokens", T);
   report(what, 2.0 * 16 * TIME_GROUPS * 32 * (double)T, "GOP/s", start, repeats);
   guard_free_all();
@@ -387,6 +406,7 @@ static void time_tile(const Kern *k, int bits, size_t T) {
   const int repeats = 4000;
   char what[64];
   const double start = now();
+  begin(k, T);
   for (int i = 0; i < repeats; i++) (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y, 16);
   snprintf(what, sizeof what, "tile_q%d, %zu tokens", bits, T);
   report(what, 2.0 * 16 * TIME_GROUPS * 32 * (double)T, "GOP/s", start, repeats);
@@ -424,46 +444,69 @@ static void time_others(const Kern *k) {
   guard_free_all();
 }
 
+static void check(const Kern *k, const char *name) {
+  rung = name;
+  for (int round = 0; round < 3; round++)
+    for (flavour = 0; flavour < N_FLAVOURS; flavour++) {
+      check_exact(k);
+      check_rows_f16(k);
+      check_quantize(k);
+      check_rows(k, 4);
+      check_rows(k, 8);
+      check_panel(k);
+      check_panel_wide(k);
+      check_tile(k, 4);
+      check_tile(k, 8);
+      check_silu(k);
+      check_to_f16(k);
+      check_attend(k, false);
+      check_attend(k, true);
+      check_attend_minus_zero(k);
+    }
+  printf("%s: %s\n", rung, failures ? "FAILED" : "every kernel gives the bits of the scalar truth");
+  fflush(stdout);
+}
+
+static void print_times(const Kern *k) {
+  flavour = PLAIN;
+  time_rows(k, 4, 1);
+  time_rows(k, 4, 4);
+  time_rows(k, 8, 1);
+  time_panel(k, 36);
+  time_panel(k, 8);
+  time_tile(k, 4, 4);
+  time_tile(k, 4, 8);
+  time_tile(k, 4, 16);
+  time_tile(k, 4, 32);
+  time_tile(k, 8, 8);
+  time_others(k);
+}
+
+// The AMX rung where only the rest of its instructions is there.
+static bool check_emulated(void) {
+#if defined(__linux__) && defined(__x86_64__)
+  const unsigned has = cpu_features();
+  if (has & CPU_AMX_INT8 || !(has & CPU_AVX512_VNNI)) return false;
+  const unsigned long before = amx_trap_count();
+  if (!amx_trap_install()) return false;
+  check(&kern_amx, "amx (emulated)");
+  if (amx_trap_count() == before) printf("FAIL the rung did without tiles\n"), failures++;
+  return true;
+#else
+  return false;
+#endif
+}
+
 int main(int argc, char **argv) {
   int checked = 0;
   for (size_t i = 0; kern_available(i); i++) {
     const Kern *k = kern_available(i);
     if (k == &kern_scalar || (argc > 1 && strcmp(argv[1], k->name))) continue;
-    rung = k->name;
+    check(k, k->name);
     checked++;
-    for (int round = 0; round < 3; round++)
-      for (flavour = 0; flavour < N_FLAVOURS; flavour++) {
-        check_exact(k);
-        check_rows_f16(k);
-        check_quantize(k);
-        check_rows(k, 4);
-        check_rows(k, 8);
-        check_panel(k);
-        check_panel_wide(k);
-        check_tile(k, 4);
-        check_tile(k, 8);
-        check_silu(k);
-        check_to_f16(k);
-        check_attend(k, false);
-        check_attend(k, true);
-        check_attend_minus_zero(k);
-      }
-    printf("%s: %s\n", rung, failures ? "FAILED" : "every kernel gives the bits of the scalar truth");
-    fflush(stdout);
-    if (argc > 2 && !strcmp(argv[2], "check")) continue;
-    flavour = PLAIN;
-    time_rows(k, 4, 1);
-    time_rows(k, 4, 4);
-    time_rows(k, 8, 1);
-    time_panel(k, 36);
-    time_panel(k, 8);
-    time_tile(k, 4, 4);
-    time_tile(k, 4, 8);
-    time_tile(k, 4, 16);
-    time_tile(k, 4, 32);
-    time_tile(k, 8, 8);
-    time_others(k);
+    if (argc <= 2 || strcmp(argv[2], "check")) print_times(k);
   }
+  if (argc == 1 || !strcmp(argv[1], "amx")) checked += check_emulated();
   if (argc > 1 && !checked) printf("this machine has no rung called %s\n", argv[1]);
   return failures || (argc > 1 && !checked);
 }

@@ -1,0 +1,384 @@
+// amx: AMX int8 for many tokens; the rest of the rung is AVX-512's. Written without a processor that has it:
+// the bits are checked (tests/kernels), the speed was never measured. What is said of it here is counting.
+//
+// tdpbusd gives the integer dots of 16 rows, 16 columns and one group of 32 inputs (a longer product would
+// add groups that have different scales), in 16 cycles. Scaling them is left to the vectors: convert,
+// multiply, two fused multiply-adds for 16 dots, 32 cycles on two ports. So the vectors are what limits this
+// (AVX-512 alone: 96 cycles), and all else is arranged to run beside them: the tile unit works a piece of a
+// lane ahead, one product for each half of a group that is scaled, and stores a product while the next is
+// computed.
+#if defined(__x86_64__)
+#include "kernels/amx.h"
+#include "kernels/avx512.h"
+
+// --- tiles ---------------------------------------------------------------------------------------
+
+// What ldtilecfg reads.
+typedef struct TileConfig {
+  _Alignas(64) uint8_t palette;
+  uint8_t start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+} TileConfig;
+
+// Even and odd products have their own tiles: A and B of the even ones, of the odd ones, both results.
+static const TileConfig shapes = {
+    .palette = 1, .rows = {16, 8, 16, 8, 16, 16}, .row_bytes = {32, 64, 32, 64, 64, 64}};
+static const TileConfig whole = {
+    .palette = 1, .rows = {16, 16, 16, 16, 16, 16}, .row_bytes = {64, 64, 64, 64, 64, 64}};
+
+// Tiles read and write memory that compilers do not know of.
+INLINE void memory_is_read(const void *p) { __asm__ volatile("" ::"r"(p) : "memory"); }
+
+static void configure(const TileConfig *c) {
+  memory_is_read(c);
+  _tile_loadconfig(c);
+}
+
+// A single tile of few tokens goes by avx512_few: for each 16 rows and a group that takes 6 cycles a token
+// and 12 more; tiles 32 for any number of tokens, and 12 for unpacking unless other tokens have paid.
+static bool is_few(size_t n_x, size_t tile) {
+  const size_t have = n_x - tile * KERN_TILE;
+  return tile % 2 == 0 && have < (tile ? 4 : 6);
+}
+
+// Loading shapes takes some hundred cycles: once for many rows. A thread that has tiles pays when it is
+// switched, so none has them for longer.
+void amx_begin(size_t n_x) {
+  if (!is_few(n_x, 0)) configure(&shapes);
+}
+
+void amx_end(void) { _tile_release(); }
+
+// --- 16 rows times 16 or 32 columns ----------------------------------------------------------------
+
+// A times B, 16 rows and one or two tiles of 16 columns; rows and columns have scales and biases for each
+// group: weights and tokens, or tokens and weights. Sums over the groups in kern.h's order.
+typedef struct Product {
+  size_t groups, per_lane; // per_lane: with padding
+  const void *a, *b;
+  size_t a_stride, a_group; // bytes from row to row, from group to group
+  size_t b_tile;            // bytes from tile to tile; a group has 512
+  bool b_by_rank;           // the groups of B and of the columns lie in the order of the lanes' ranks
+  const float *row_scale, *row_bias, *column_scale, *column_bias;
+  size_t row_stride, row_step; // floats from row to row, from group g to g + 16
+  size_t column_tile;          // floats from tile to tile; a group has 16
+  const char *next;            // rows that will be asked for next, one for each lane; or NULL
+  size_t next_stride, next_bytes;
+} Product;
+
+// Up to PIECE groups of the lane that is `rank`th: from its k-th on, n of them (none in lanes without
+// groups).
+enum { PIECE = 4 };
+typedef struct Piece {
+  size_t rank, k, n;
+} Piece;
+
+static size_t lane_groups(const Product *p, size_t rank) {
+  const size_t lane = lane_at[rank];
+  return lane < p->groups ? (p->groups - lane + 15) / 16 : 0;
+}
+
+static Piece piece_at(const Product *p, size_t rank, size_t k) {
+  const size_t left = lane_groups(p, rank) - k;
+  return (Piece){rank, k, left < PIECE ? left : PIECE};
+}
+
+INLINE bool is_last(const Product *p, Piece at) { return at.k + at.n >= lane_groups(p, at.rank); }
+
+static Piece next_piece(const Product *p, Piece at) {
+  return is_last(p, at) ? at.rank < 15 ? piece_at(p, at.rank + 1, 0) : (Piece){16, 0, 0}
+                        : piece_at(p, at.rank, at.k + at.n);
+}
+
+INLINE size_t group_of(Piece at, size_t k) { return lane_at[at.rank] + 16 * (at.k + k); }
+
+// Where a group of B and of the columns lies.
+INLINE size_t column_group(const Product *p, Piece at, size_t k) {
+  return p->b_by_rank ? at.rank * p->per_lane + at.k + k : group_of(at, k);
+}
+
+// The products under way: which tiles are free, and where the last result goes.
+typedef struct Pending {
+  bool odd;
+  int32_t *to; // NULL: there is none
+} Pending;
+
+INLINE void store_pending(Pending *last) {
+  if (!last->to) return;
+  if (last->odd)
+    _tile_stored(4, last->to, 64);
+  else
+    _tile_stored(5, last->to, 64);
+  last->to = NULL;
+}
+
+#define MULTIPLY(to, a, b)                                                                                   \
+  do {                                                                                                       \
+    _tile_zero(to);                                                                                          \
+    if (A_SIGNED)                                                                                            \
+      _tile_dpbsud(to, a, b);                                                                                \
+    else                                                                                                     \
+      _tile_dpbusd(to, a, b);                                                                                \
+  } while (0)
+
+// The i-th product of a piece: group by group, V tiles of columns each (V == 2: they share A). The one before
+// is stored meanwhile.
+INLINE void multiply(const int V, const bool A_SIGNED, const Product *p, Piece at, size_t i, int32_t *dots,
+                     Pending *last) {
+  const size_t k = i / (size_t)V, v = i % (size_t)V;
+  const char *a = (const char *)p->a + group_of(at, k) * p->a_group;
+  const char *b = (const char *)p->b + column_group(p, at, k) * 512 + v * p->b_tile;
+  if (last->odd) {
+    if (V == 1) _tile_loadd(2, a, p->a_stride);
+    _tile_loadd(3, b, 64);
+    if (V == 1)
+      MULTIPLY(5, 2, 3);
+    else
+      MULTIPLY(5, 0, 3);
+  } else {
+    _tile_loadd(0, a, p->a_stride);
+    _tile_loadd(1, b, 64);
+    MULTIPLY(4, 0, 1);
+  }
+  store_pending(last);
+  last->odd = !last->odd;
+  last->to = dots + i * 256;
+}
+
+// acc += one group: 16 / V rows, whose scales begin at `row`, times V tiles of columns.
+INLINE void add_scaled(const int V, const Product *p, const int32_t *dots, size_t row, size_t column,
+                       __m512 acc[16]) {
+  __m512 scale[2], bias[2];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; v++) {
+    scale[v] = _mm512_loadu_ps(p->column_scale + column + (size_t)v * p->column_tile);
+    bias[v] = _mm512_loadu_ps(p->column_bias + column + (size_t)v * p->column_tile);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < 16 / V; r++) {
+    const __m512 s = _mm512_set1_ps(p->row_scale[row + (size_t)r * p->row_stride]);
+    const __m512 b = _mm512_set1_ps(p->row_bias[row + (size_t)r * p->row_stride]);
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      __m512 *to = &acc[r * V + v];
+      const __m512 dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots + v * 256 + r * 16));
+      *to = _mm512_fmadd_ps(dot, _mm512_mul_ps(s, scale[v]), *to);
+      *to = _mm512_fmadd_ps(b, bias[v], *to);
+    }
+  }
+}
+
+// Sums under way, 16 V of them: row r of tile v is element r * V + v.
+typedef struct Sums {
+  __m512 level[5][32]; // the stack of avx512_tile.c; the last level is the result
+  __m512 piece[32];    // of a lane that goes on in the next piece
+} Sums;
+
+// Scales the dots of a piece, `half` by half of its rows when there are two tiles of columns, while the next
+// piece is multiplied.
+INLINE void scale_piece(const int V, const bool A_SIGNED, const Product *p, Piece at, const int32_t *dots,
+                        Piece next, int32_t *next_dots, Pending *last, Sums *s) {
+  const size_t products = next.n * (size_t)V, rows = 16 / (size_t)V;
+  size_t i = 0;
+  if (products == 0) store_pending(last);
+  for (size_t half = 0; half < (size_t)V; half++) {
+    __m512 acc[16];
+#pragma GCC unroll 16
+    for (size_t e = 0; e < 16; e++) acc[e] = at.k ? s->piece[half * 16 + e] : _mm512_setzero_ps();
+    for (size_t k = 0; k < at.n; k++) {
+      if (i < products) multiply(V, A_SIGNED, p, next, i++, next_dots, last);
+      const size_t row = half * rows * p->row_stride + (at.k + k) * p->row_step + lane_at[at.rank];
+      add_scaled(V, p, dots + (k * (size_t)V * 16 + half * rows) * 16, row, column_group(p, at, k) * 16, acc);
+    }
+    __m512 *to = s->piece;
+    if (is_last(p, at)) {
+      int level = 0;
+      for (; at.rank >> level & 1; level++)
+#pragma GCC unroll 16
+        for (size_t e = 0; e < 16; e++) acc[e] = _mm512_add_ps(s->level[level][half * 16 + e], acc[e]);
+      to = s->level[level];
+    }
+#pragma GCC unroll 16
+    for (size_t e = 0; e < 16; e++) to[half * 16 + e] = acc[e];
+  }
+  while (i < products) multiply(V, A_SIGNED, p, next, i++, next_dots, last);
+}
+
+static void ask_next(const Product *p, size_t i) {
+  for (size_t at = 0; p->next && at < p->next_bytes; at += 64)
+    _mm_prefetch(p->next + i * p->next_stride + at, _MM_HINT_T1);
+}
+
+INLINE void run(const int V, const bool A_SIGNED, const Product *p, Sums *s) {
+  _Alignas(64) int32_t dots[2][PIECE * 2 * 256];
+  Pending last = {.odd = false};
+  Piece at = piece_at(p, 0, 0);
+  memory_is_read(p->a);
+  for (size_t i = 0; i < at.n * (size_t)V; i++) multiply(V, A_SIGNED, p, at, i, dots[0], &last);
+  for (size_t turn = 0; at.rank < 16; turn++) {
+    const Piece next = next_piece(p, at);
+    if (at.k == 0) ask_next(p, at.rank);
+    scale_piece(V, A_SIGNED, p, at, dots[turn % 2], next, dots[!(turn % 2)], &last, s);
+    at = next;
+  }
+}
+
+static void rows_1(const Product *p, Sums *s) { run(1, false, p, s); }
+static void rows_2(const Product *p, Sums *s) { run(2, false, p, s); }
+static void tokens_1(const Product *p, Sums *s) { run(1, true, p, s); }
+
+// --- rows of codes, a token a column -----------------------------------------------------------------
+
+// 16 rows as [groups][16 rows][32 codes], missing rows as the last; of 4 bits the even inputs first.
+INLINE void unpack(const int BITS, const KernRows *w, uint8_t *to) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  for (size_t r = 0; r < 16; r++, to += 32) {
+    const uint8_t *code = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
+    for (size_t g = 0; g < w->groups; g += 16) {
+      __m512i v[8];
+      load_codes((size_t)BITS, code + g * 4 * (size_t)BITS, w->groups - g, v);
+#pragma GCC unroll 8
+      for (int i = BITS == 4 ? 3 : -1; i >= 0; i--) {
+        const __m512i even = _mm512_and_si512(v[i], nibble);
+        const __m512i odd = _mm512_and_si512(_mm512_srli_epi16(v[i], 4), nibble);
+        v[2 * i] = _mm512_permutex2var_epi64(even, low, odd);
+        v[2 * i + 1] = _mm512_permutex2var_epi64(even, high, odd);
+      }
+#pragma GCC unroll 8
+      for (size_t i = 0; i < 8; i++) {
+        uint8_t *at = to + (g + 2 * i) * 512;
+        _mm256_storeu_si256((__m256i *)(void *)at, _mm512_castsi512_si256(v[i]));
+        _mm256_storeu_si256((__m256i *)(void *)(at + 512), _mm512_extracti64x4_epi64(v[i], 1));
+      }
+    }
+  }
+}
+
+void amx_pack_tile(const KernActs *x, size_t tile, size_t n) {
+  const size_t first = tile * KERN_TILE, have = n - first < KERN_TILE ? n - first : KERN_TILE;
+  if (is_few(n, tile))
+    avx512_pack_few(x, tile, first, have);
+  else
+    avx512_pack_side(x, tile, first, have);
+}
+
+// Tokens of tile `tile` and, with V == 2, of the next one.
+static void product_of_tiles(const Product *rows, const KernActs *x, size_t tile, size_t V, size_t n_rows,
+                             size_t n, float *y, size_t y_stride) {
+  Product p = *rows;
+  Sums s;
+  p.b = x->tile_q + tile * x->groups * 512;
+  p.column_scale = x->tile_scale + tile * x->groups * 16;
+  p.column_bias = x->tile_sum + tile * x->groups * 16;
+  if (tile) p.next = NULL;
+  if (V == 2)
+    rows_2(&p, &s);
+  else
+    rows_1(&p, &s);
+  for (size_t v = 0; v < V; v++) {
+    const size_t first = (tile + v) * KERN_TILE;
+    __m512 sum[16];
+    for (size_t r = 0; r < 16; r++) sum[r] = s.level[4][r * V + v];
+    avx512_store_tile(sum, n_rows, n - first, y + first * y_stride, y_stride);
+  }
+}
+
+INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
+                  float *y, size_t y_stride) {
+  const size_t G = x->groups;
+  size_t tile = 0;
+  if (!is_few(n, 0)) {
+    const Product p = {.groups = w->groups,
+                       .per_lane = G / 16,
+                       .a = scratch->codes,
+                       .a_stride = 32,
+                       .a_group = 512,
+                       .b_tile = G * 512,
+                       .b_by_rank = true,
+                       .row_scale = scratch->scale,
+                       .row_bias = scratch->bias,
+                       .row_stride = 16,
+                       .row_step = 256,
+                       .column_tile = G * 16,
+                       .next = (const char *)w->w + 16 * w->w_stride,
+                       .next_stride = w->w_stride,
+                       .next_bytes = w->groups * 4 * (size_t)BITS};
+    unpack(BITS, w, scratch->codes);
+    avx512_tile_floats(w, w->scales, scratch->scale);
+    avx512_tile_floats(w, w->biases, scratch->bias);
+    for (size_t V; tile * KERN_TILE < n && !is_few(n, tile); tile += V) {
+      V = (tile + 1) * KERN_TILE < n ? 2 : 1;
+      product_of_tiles(&p, x, tile, V, w->rows, n, y, y_stride);
+    }
+  }
+  const size_t t = tile * KERN_TILE;
+  if (t < n) (BITS == 4 ? avx512_few_q4 : avx512_few_q8)(w, x, tile, n - t, y + t * y_stride, y_stride);
+}
+
+void amx_tile_q4(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                 size_t y_stride) {
+  tiles(4, w, scratch, x, n, y, y_stride);
+}
+
+void amx_tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n, float *y,
+                 size_t y_stride) {
+  tiles(8, w, scratch, x, n, y, y_stride);
+}
+
+// --- panels, a row of weights a column ---------------------------------------------------------------
+
+// A panel's codes are a B as they lie, and 16 tokens an A. What is left of them goes by AVX-512, as do
+// nibbles, whose groups are in two places (no matrix in that order comes this way: it is read in place).
+void amx_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x, size_t rows, float *y,
+               size_t y_stride) {
+  size_t t = 0;
+  for (; x->order == KERN_ORDER_PLAIN && t + 16 <= n_x; t += 16) {
+    const Product p = {.groups = w->groups,
+                       .a = x->q + (first_x + t) * x->q_stride,
+                       .b = w->codes,
+                       .a_stride = x->q_stride,
+                       .a_group = 32,
+                       .row_scale = x->scale + (first_x + t) * x->groups,
+                       .row_bias = x->sum + (first_x + t) * x->groups,
+                       .row_stride = x->groups,
+                       .row_step = 16,
+                       .column_scale = w->scale,
+                       .column_bias = w->bias};
+    Sums s;
+    tokens_1(&p, &s);
+    for (size_t r = 0; r < 16; r++)
+      _mm512_mask_storeu_ps(y + (t + r) * y_stride, first_lanes(rows), s.level[4][r]);
+  }
+  if (t < n_x) avx512_panel(w, x, first_x + t, n_x - t, rows, y + t * y_stride, y_stride);
+}
+
+// --- limits --------------------------------------------------------------------------------------
+
+// Whole tiles, of 64 inputs, four chains of them.
+float amx_peak_int8(size_t rounds) {
+  enum { OPS = 2 * 16 * 16 * 64 };
+  int32_t sum[256];
+  configure(&whole);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  for (size_t r = 0; r < (rounds * KERN_PEAK_OPS + 4 * OPS - 1) / (4 * OPS); r++) {
+    _tile_dpbusd(0, 4, 5);
+    _tile_dpbusd(1, 4, 5);
+    _tile_dpbusd(2, 4, 5);
+    _tile_dpbusd(3, 4, 5);
+  }
+  _tile_stored(0, sum, 64);
+  _tile_release();
+  return (float)sum[0];
+}
+
+#else
+typedef int kern_amx_is_for_x86_64;
+#endif
