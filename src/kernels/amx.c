@@ -52,18 +52,17 @@ void amx_end(void) { _tile_release(); }
 
 // --- 16 rows times 16 or 32 columns ----------------------------------------------------------------
 
-// A times B, 16 rows and one or two tiles of 16 columns; rows and columns have scales and biases for each
-// group: weights and tokens, or tokens and weights. Sums over the groups in kern.h's order.
+// A times B, 16 rows and V tiles of 16 columns. Either the rows are weights and the columns tokens, or the
+// other way round (FLIPPED); both have scales and biases for each group, the tokens' being the sums xq.
 typedef struct Product {
   size_t groups, per_lane; // per_lane: with padding
   const void *a, *b;
-  size_t a_stride, a_group; // bytes from row to row, from group to group
-  size_t b_tile;            // bytes from tile to tile; a group has 512
-  bool b_by_rank;           // the groups of B and of the columns lie in the order of the lanes' ranks
+  size_t a_stride; // FLIPPED: bytes from row to row
+  size_t b_tile;   // bytes from tile to tile; a group has 512
   const float *row_scale, *row_bias, *column_scale, *column_bias;
-  size_t row_stride, row_step; // floats from row to row, from group g to g + 16
-  size_t column_tile;          // floats from tile to tile; a group has 16
-  const char *next;            // rows that will be asked for next, one for each lane; or NULL
+  size_t row_stride;  // FLIPPED: floats from row to row
+  size_t column_tile; // floats from tile to tile; a group has 16
+  const char *next;   // rows that will be asked for next, one for each lane; or NULL
   size_t next_stride, next_bytes;
 } Product;
 
@@ -87,78 +86,102 @@ static Piece piece_at(const Product *p, size_t rank, size_t k) {
 INLINE bool is_last(const Product *p, Piece at) { return at.k + at.n >= lane_groups(p, at.rank); }
 
 static Piece next_piece(const Product *p, Piece at) {
-  return is_last(p, at) ? at.rank < 15 ? piece_at(p, at.rank + 1, 0) : (Piece){16, 0, 0}
-                        : piece_at(p, at.rank, at.k + at.n);
+  if (!is_last(p, at)) return piece_at(p, at.rank, at.k + at.n);
+  return at.rank < 15 ? piece_at(p, at.rank + 1, 0) : (Piece){16, 0, 0};
 }
 
-INLINE size_t group_of(Piece at, size_t k) { return lane_at[at.rank] + 16 * (at.k + k); }
+// Where a piece's groups lie in A and among the scales of the rows; where in B and among those of the
+// columns, of which tiles of tokens have the order of the lanes' ranks; and how far it is to the next group
+// there.
+INLINE size_t row_group(Piece at) { return lane_at[at.rank] + 16 * at.k; }
+INLINE size_t column_group(const bool FLIPPED, const Product *p, Piece at) {
+  return FLIPPED ? row_group(at) : at.rank * p->per_lane + at.k;
+}
+INLINE size_t column_step(const bool FLIPPED) { return FLIPPED ? 16 : 1; }
 
-// Where a group of B and of the columns lies.
-INLINE size_t column_group(const Product *p, Piece at, size_t k) {
-  return p->b_by_rank ? at.rank * p->per_lane + at.k + k : group_of(at, k);
+// What is known of rows: unpacked weights are [groups][16 rows][32] with scales of [groups / 16][16
+// rows][16].
+INLINE size_t a_stride(const bool FLIPPED, const Product *p) { return FLIPPED ? p->a_stride : 32; }
+INLINE size_t a_group(const bool FLIPPED) { return FLIPPED ? 32 : 512; }
+INLINE size_t row_stride(const bool FLIPPED, const Product *p) { return FLIPPED ? p->row_stride : 16; }
+INLINE size_t row_step(const bool FLIPPED) { return FLIPPED ? 16 : 256; } // from group g to g + 16
+
+// The products of a piece, on their way.
+typedef struct Flow {
+  const char *a, *b; // of the next one
+  int32_t *dots;     // where its result will go
+  int32_t *last;     // where that of the one before goes, which is still in its tile; NULL: there is none
+  size_t left;
+  bool odd; // which tiles the next one takes
+} Flow;
+
+INLINE void flow_begin(const int V, const bool FLIPPED, Flow *f, const Product *p, Piece at, int32_t *dots) {
+  f->a = (const char *)p->a + row_group(at) * a_group(FLIPPED);
+  f->b = (const char *)p->b + column_group(FLIPPED, p, at) * 512;
+  f->dots = dots;
+  f->left = at.n * (size_t)V;
 }
 
-// The products under way: which tiles are free, and where the last result goes.
-typedef struct Pending {
-  bool odd;
-  int32_t *to; // NULL: there is none
-} Pending;
-
-INLINE void store_pending(Pending *last) {
-  if (!last->to) return;
-  if (last->odd)
-    _tile_stored(4, last->to, 64);
+INLINE void store_last(Flow *f) {
+  if (!f->last) return;
+  if (f->odd)
+    _tile_stored(4, f->last, 64);
   else
-    _tile_stored(5, last->to, 64);
-  last->to = NULL;
+    _tile_stored(5, f->last, 64);
+  f->last = NULL;
 }
 
 #define MULTIPLY(to, a, b)                                                                                   \
   do {                                                                                                       \
     _tile_zero(to);                                                                                          \
-    if (A_SIGNED)                                                                                            \
+    if (FLIPPED)                                                                                             \
       _tile_dpbsud(to, a, b);                                                                                \
     else                                                                                                     \
       _tile_dpbusd(to, a, b);                                                                                \
   } while (0)
 
-// The i-th product of a piece: group by group, V tiles of columns each (V == 2: they share A). The one before
-// is stored meanwhile.
-INLINE void multiply(const int V, const bool A_SIGNED, const Product *p, Piece at, size_t i, int32_t *dots,
-                     Pending *last) {
-  const size_t k = i / (size_t)V, v = i % (size_t)V;
-  const char *a = (const char *)p->a + group_of(at, k) * p->a_group;
-  const char *b = (const char *)p->b + column_group(p, at, k) * 512 + v * p->b_tile;
-  if (last->odd) {
-    if (V == 1) _tile_loadd(2, a, p->a_stride);
-    _tile_loadd(3, b, 64);
+// The next product of a piece: group by group, V tiles of columns each, which share A. The one before is
+// stored while this one is computed.
+INLINE void multiply(const int V, const bool FLIPPED, Flow *f, const Product *p) {
+  if (f->odd) {
+    if (V == 1) _tile_loadd(2, f->a, a_stride(FLIPPED, p));
+    _tile_loadd(3, V == 1 ? f->b : f->b + p->b_tile, 64);
     if (V == 1)
       MULTIPLY(5, 2, 3);
     else
       MULTIPLY(5, 0, 3);
   } else {
-    _tile_loadd(0, a, p->a_stride);
-    _tile_loadd(1, b, 64);
+    _tile_loadd(0, f->a, a_stride(FLIPPED, p));
+    _tile_loadd(1, f->b, 64);
     MULTIPLY(4, 0, 1);
   }
-  store_pending(last);
-  last->odd = !last->odd;
-  last->to = dots + i * 256;
+  if (V == 1 || f->odd) f->a += 16 * a_group(FLIPPED), f->b += column_step(FLIPPED) * 512;
+  store_last(f);
+  f->last = f->dots;
+  f->dots += 256;
+  f->odd = !f->odd;
+  f->left--;
 }
 
-// acc += one group: 16 / V rows, whose scales begin at `row`, times V tiles of columns.
-INLINE void add_scaled(const int V, const Product *p, const int32_t *dots, size_t row, size_t column,
+// Scales and biases of a group: of a row on, of a tile of columns on.
+typedef struct Scales {
+  const float *row, *row_bias, *column, *column_bias;
+} Scales;
+
+// acc += one group: 16 / V rows times V tiles of columns.
+INLINE void add_scaled(const int V, const bool FLIPPED, const Product *p, const int32_t *dots, Scales at,
                        __m512 acc[16]) {
+  const size_t stride = row_stride(FLIPPED, p);
   __m512 scale[2], bias[2];
 #pragma GCC unroll 2
   for (int v = 0; v < V; v++) {
-    scale[v] = _mm512_loadu_ps(p->column_scale + column + (size_t)v * p->column_tile);
-    bias[v] = _mm512_loadu_ps(p->column_bias + column + (size_t)v * p->column_tile);
+    scale[v] = _mm512_loadu_ps(at.column + (size_t)v * p->column_tile);
+    bias[v] = _mm512_loadu_ps(at.column_bias + (size_t)v * p->column_tile);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < 16 / V; r++) {
-    const __m512 s = _mm512_set1_ps(p->row_scale[row + (size_t)r * p->row_stride]);
-    const __m512 b = _mm512_set1_ps(p->row_bias[row + (size_t)r * p->row_stride]);
+    const __m512 s = _mm512_set1_ps(at.row[(size_t)r * stride]);
+    const __m512 b = _mm512_set1_ps(at.row_bias[(size_t)r * stride]);
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) {
       __m512 *to = &acc[r * V + v];
@@ -175,21 +198,27 @@ typedef struct Sums {
   __m512 piece[32];    // of a lane that goes on in the next piece
 } Sums;
 
-// Scales the dots of a piece, `half` by half of its rows when there are two tiles of columns, while the next
-// piece is multiplied.
-INLINE void scale_piece(const int V, const bool A_SIGNED, const Product *p, Piece at, const int32_t *dots,
-                        Piece next, int32_t *next_dots, Pending *last, Sums *s) {
-  const size_t products = next.n * (size_t)V, rows = 16 / (size_t)V;
-  size_t i = 0;
-  if (products == 0) store_pending(last);
-  for (size_t half = 0; half < (size_t)V; half++) {
+// Scales the dots of a piece: with two tiles of columns half of the rows, then the others, so that the sums
+// fit the registers. The products of the next piece are made meanwhile, as many as there are groups to scale.
+INLINE void scale_piece(const int V, const bool FLIPPED, const Product *p, Piece at, const int32_t *dots,
+                        Flow *next, Sums *s) {
+  const size_t rows = 16 / (size_t)V, stride = row_stride(FLIPPED, p);
+  const size_t row = at.k * row_step(FLIPPED) + lane_at[at.rank];
+  const size_t column = column_group(FLIPPED, p, at) * 16, step = column_step(FLIPPED) * 16;
+  if (!next->left) store_last(next);
+  for (size_t half = 0, first = row; half < (size_t)V; half++, first += rows * stride) {
+    Scales scales = {p->row_scale + first, p->row_bias + first, p->column_scale + column,
+                     p->column_bias + column};
+    const int32_t *from = dots + half * rows * 16;
     __m512 acc[16];
 #pragma GCC unroll 16
     for (size_t e = 0; e < 16; e++) acc[e] = at.k ? s->piece[half * 16 + e] : _mm512_setzero_ps();
     for (size_t k = 0; k < at.n; k++) {
-      if (i < products) multiply(V, A_SIGNED, p, next, i++, next_dots, last);
-      const size_t row = half * rows * p->row_stride + (at.k + k) * p->row_step + lane_at[at.rank];
-      add_scaled(V, p, dots + (k * (size_t)V * 16 + half * rows) * 16, row, column_group(p, at, k) * 16, acc);
+      if (next->left) multiply(V, FLIPPED, next, p);
+      add_scaled(V, FLIPPED, p, from, scales, acc);
+      from += V * 256;
+      scales.row += row_step(FLIPPED), scales.row_bias += row_step(FLIPPED);
+      scales.column += step, scales.column_bias += step;
     }
     __m512 *to = s->piece;
     if (is_last(p, at)) {
@@ -202,7 +231,7 @@ INLINE void scale_piece(const int V, const bool A_SIGNED, const Product *p, Piec
 #pragma GCC unroll 16
     for (size_t e = 0; e < 16; e++) to[half * 16 + e] = acc[e];
   }
-  while (i < products) multiply(V, A_SIGNED, p, next, i++, next_dots, last);
+  while (next->left) multiply(V, FLIPPED, next, p);
 }
 
 static void ask_next(const Product *p, size_t i) {
@@ -210,16 +239,18 @@ static void ask_next(const Product *p, size_t i) {
     _mm_prefetch(p->next + i * p->next_stride + at, _MM_HINT_T1);
 }
 
-INLINE void run(const int V, const bool A_SIGNED, const Product *p, Sums *s) {
+INLINE void run(const int V, const bool FLIPPED, const Product *p, Sums *s) {
   _Alignas(64) int32_t dots[2][PIECE * 2 * 256];
-  Pending last = {.odd = false};
+  Flow f = {.last = NULL};
   Piece at = piece_at(p, 0, 0);
   memory_is_read(p->a);
-  for (size_t i = 0; i < at.n * (size_t)V; i++) multiply(V, A_SIGNED, p, at, i, dots[0], &last);
+  flow_begin(V, FLIPPED, &f, p, at, dots[0]);
+  while (f.left) multiply(V, FLIPPED, &f, p);
   for (size_t turn = 0; at.rank < 16; turn++) {
     const Piece next = next_piece(p, at);
     if (at.k == 0) ask_next(p, at.rank);
-    scale_piece(V, A_SIGNED, p, at, dots[turn % 2], next, dots[!(turn % 2)], &last, s);
+    if (next.rank < 16) flow_begin(V, FLIPPED, &f, p, next, dots[!(turn % 2)]);
+    scale_piece(V, FLIPPED, p, at, dots[turn % 2], &f, s);
     at = next;
   }
 }
@@ -294,14 +325,9 @@ INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, c
     const Product p = {.groups = w->groups,
                        .per_lane = G / 16,
                        .a = scratch->codes,
-                       .a_stride = 32,
-                       .a_group = 512,
                        .b_tile = G * 512,
-                       .b_by_rank = true,
                        .row_scale = scratch->scale,
                        .row_bias = scratch->bias,
-                       .row_stride = 16,
-                       .row_step = 256,
                        .column_tile = G * 16,
                        .next = (const char *)w->w + 16 * w->w_stride,
                        .next_stride = w->w_stride,
@@ -340,11 +366,9 @@ void amx_panel(const KernPanel *w, const KernActs *x, size_t first_x, size_t n_x
                        .a = x->q + (first_x + t) * x->q_stride,
                        .b = w->codes,
                        .a_stride = x->q_stride,
-                       .a_group = 32,
                        .row_scale = x->scale + (first_x + t) * x->groups,
                        .row_bias = x->sum + (first_x + t) * x->groups,
                        .row_stride = x->groups,
-                       .row_step = 16,
                        .column_scale = w->scale,
                        .column_bias = w->bias};
     Sums s;
