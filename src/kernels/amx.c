@@ -179,16 +179,13 @@ INLINE void add_scaled(const int V, const bool FLIPPED, const Product *p, const 
     bias[v] = _mm512_loadu_ps(at.column_bias + (size_t)v * p->column_tile);
   }
 #pragma GCC unroll 16
-  for (int r = 0; r < 16 / V; r++) {
+  for (int e = 0; e < 16; e++) {
+    const int r = e / V, v = e % V;
     const __m512 s = _mm512_set1_ps(at.row[(size_t)r * stride]);
     const __m512 b = _mm512_set1_ps(at.row_bias[(size_t)r * stride]);
-#pragma GCC unroll 2
-    for (int v = 0; v < V; v++) {
-      __m512 *to = &acc[r * V + v];
-      const __m512 dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots + v * 256 + r * 16));
-      *to = _mm512_fmadd_ps(dot, _mm512_mul_ps(s, scale[v]), *to);
-      *to = _mm512_fmadd_ps(b, bias[v], *to);
-    }
+    const __m512 dot = _mm512_cvtepi32_ps(_mm512_load_si512(dots + v * 256 + r * 16));
+    acc[e] = _mm512_fmadd_ps(dot, _mm512_mul_ps(s, scale[v]), acc[e]);
+    acc[e] = _mm512_fmadd_ps(b, bias[v], acc[e]);
   }
 }
 
