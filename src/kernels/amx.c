@@ -4,7 +4,7 @@
 // tdpbusd gives the integer dots of 16 rows, 16 columns and one group of 32 inputs (a longer product would
 // add groups that have different scales), in 16 cycles. Scaling them is left to the vectors: convert,
 // multiply, two fused multiply-adds for 16 dots, 32 cycles on two ports. So the vectors are what limits this
-// (AVX-512 alone: 96 cycles), and all else is arranged to run beside them: the tile unit works a piece of a
+// (AVX-512 alone: 144 cycles), and all else is arranged to run beside them: the tile unit works a piece of a
 // lane ahead, one product for each half of a group that is scaled, and stores a product while the next is
 // computed.
 #if defined(__x86_64__)
