@@ -478,6 +478,7 @@ static void print_times(const Kern *k) {
   time_tile(k, 4, 8);
   time_tile(k, 4, 16);
   time_tile(k, 4, 32);
+  time_tile(k, 4, 128);
   time_tile(k, 8, 8);
   time_others(k);
 }
