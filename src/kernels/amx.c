@@ -260,29 +260,34 @@ static void tokens_1(const Product *p, Sums *s) { run(1, true, p, s); }
 
 // --- rows of codes, a token a column -----------------------------------------------------------------
 
-// 16 rows as [groups][16 rows][32 codes], missing rows as the last; of 4 bits the even inputs first.
+// Group j of a vector of codes of one row and of another, a byte a code: the two rows of 32. Of 4 bits the
+// even inputs come first.
+INLINE __m512i two_rows(const int BITS, __m512i a, __m512i b, int j) {
+  const long long q = j * BITS / 2;
+  if (BITS == 8) {
+    const __m512i half = _mm512_setr_epi64(q, q + 1, q + 2, q + 3, q + 8, q + 9, q + 10, q + 11);
+    return _mm512_permutex2var_epi64(a, half, b);
+  }
+  const __m512i twice = _mm512_setr_epi64(q, q + 1, q, q + 1, q + 8, q + 9, q + 8, q + 9);
+  const __m512i both = _mm512_permutex2var_epi64(a, twice, b);
+  return _mm512_and_si512(_mm512_srlv_epi64(both, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4)),
+                          _mm512_set1_epi8(15));
+}
+
+// 16 rows as [groups][16 rows][32 codes], missing rows as the last.
 INLINE void unpack(const int BITS, const KernRows *w, uint8_t *to) {
-  const __m512i nibble = _mm512_set1_epi8(15);
-  const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
-                high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-  for (size_t r = 0; r < 16; r++, to += 32) {
-    const uint8_t *code = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
+  const size_t per = 16 / (size_t)BITS; // groups of a vector
+  for (size_t r = 0; r < 16; r += 2, to += 64) {
+    const uint8_t *a = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
+    const uint8_t *b = w->w + (r + 1 < w->rows ? r + 1 : w->rows - 1) * w->w_stride;
     for (size_t g = 0; g < w->groups; g += 16) {
-      __m512i v[8];
-      load_codes((size_t)BITS, code + g * 4 * (size_t)BITS, w->groups - g, v);
-#pragma GCC unroll 8
-      for (int i = BITS == 4 ? 3 : -1; i >= 0; i--) {
-        const __m512i even = _mm512_and_si512(v[i], nibble);
-        const __m512i odd = _mm512_and_si512(_mm512_srli_epi16(v[i], 4), nibble);
-        v[2 * i] = _mm512_permutex2var_epi64(even, low, odd);
-        v[2 * i + 1] = _mm512_permutex2var_epi64(even, high, odd);
-      }
-#pragma GCC unroll 8
-      for (size_t i = 0; i < 8; i++) {
-        uint8_t *at = to + (g + 2 * i) * 512;
-        _mm256_storeu_si256((__m256i *)(void *)at, _mm512_castsi512_si256(v[i]));
-        _mm256_storeu_si256((__m256i *)(void *)(at + 512), _mm512_extracti64x4_epi64(v[i], 1));
-      }
+      const size_t at = g * 4 * (size_t)BITS, left = w->groups - g;
+      __m512i va[8], vb[8];
+      load_codes((size_t)BITS, a + at, left, va);
+      load_codes((size_t)BITS, b + at, left, vb);
+#pragma GCC unroll 16
+      for (size_t i = 0; i < 16; i++)
+        _mm512_storeu_si512(to + (g + i) * 512, two_rows(BITS, va[i / per], vb[i / per], (int)(i % per)));
     }
   }
 }
