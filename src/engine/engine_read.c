@@ -24,7 +24,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 static bool make_stops(Reading *r, const size_t *marks, size_t n_marks, zaya_error *err) {
-  const size_t most = r->n / KERN_BLOCK + FIRST_MARKS + LAST_MARKS + 1;
+  const size_t most = r->n / KERN_BLOCK + FIRST_MARKS + LAST_MARKS + 2; // its end, and a fork
   size_t n = 0, last = 0, kept = 0;
   r->stops = malloc(most * sizeof *r->stops);
   if (!r->stops) return err_memory(err, most * sizeof *r->stops, "a request");
@@ -34,7 +34,8 @@ static bool make_stops(Reading *r, const size_t *marks, size_t n_marks, zaya_err
       r->stops[n++] = marks[i];
       last = marks[i] > last ? marks[i] : last;
     }
-  if (r->n > 1 && last + NEAR < r->n) r->stops[n++] = r->n - 1; // for the same prompt once more
+  // For the same prompt once more. The last mark of a chat is near enough; a raw prompt has nothing else.
+  if (r->n > 1 && (!n_marks || last + NEAR < r->n)) r->stops[n++] = r->n - 1;
   qsort(r->stops, n, sizeof *r->stops, by_size);
   for (size_t i = 0; i < n; i++)
     if (kept == 0 || r->stops[kept - 1] != r->stops[i]) r->stops[kept++] = r->stops[i];
@@ -62,11 +63,26 @@ static void count_saved(Engine *e, Reading *r, size_t saved) {
   pthread_mutex_unlock(&e->mu);
 }
 
+// Where the prompt leaves what others had in common with it: a third one will probably leave there too. (The
+// first of them could not know.)
+static void add_fork(const Engine *e, Reading *r) {
+  const size_t fork = prefix_common(e->prefix, r->ids, r->n - 1);
+  size_t i = 0, before = r->at;
+  for (; i < r->n_stops && r->stops[i] <= fork; i++)
+    if (r->stops[i] > before) before = r->stops[i];
+  if (fork < before + NEAR) return;
+  memmove(r->stops + i + 1, r->stops + i, (r->n_stops - i) * sizeof *r->stops);
+  r->stops[i] = fork;
+  r->n_stops++;
+}
+
 void read_advance(Engine *e, Reading *r) {
   if (!r->cache || prefix_stats(e->prefix).version == r->seen) return;
   const size_t saved = prefix_advance(e->prefix, r->state, r->ids, r->n - 1);
+  const bool first = r->seen == UINT64_MAX;
   r->seen = prefix_stats(e->prefix).version;
   count_saved(e, r, saved);
+  if (first) add_fork(e, r);
 }
 
 // --- the disk --------------------------------------------------------------------------------------

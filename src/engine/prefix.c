@@ -182,6 +182,20 @@ size_t prefix_advance(Prefix *p, State *s, const int32_t *ids, size_t limit) {
   return saved;
 }
 
+size_t prefix_common(const Prefix *p, const int32_t *ids, size_t n) {
+  const Entry *at = &p->root;
+  size_t len = 0, more = 0;
+  for (const Entry *next; n - len >= KERN_BLOCK && (next = find(at, ids + len, KERN_BLOCK)); at = next)
+    len += KERN_BLOCK;
+  for (const Entry *e = at->children; e; e = e->next) {
+    const size_t most = e->n < n - len ? e->n : n - len;
+    size_t same = 0;
+    while (same < most && e->ids[same] == ids[len + same]) same++;
+    if (same > more) more = same;
+  }
+  return len + more;
+}
+
 void prefix_keep(Prefix *p, const State *s, size_t n, float *cca) {
   Entry *e = &p->root, *next = e;
   for (size_t at = 0; next && at < n; at += KERN_BLOCK) {

@@ -13,6 +13,8 @@ void prefix_free(Prefix *p);
 // Moves a state on, whose tokens are ids[0 .. s->len), to the longest checkpoint at or before ids[0 .. limit)
 // that is further than it is. Returns how many tokens that saves: 0 when there is none.
 size_t prefix_advance(Prefix *p, State *s, const int32_t *ids, size_t limit);
+// How many of the ids something that is kept begins with, with a checkpoint there or not.
+size_t prefix_common(const Prefix *p, const int32_t *ids, size_t n);
 // Keeps the first n tokens of the state with `cca`, the state behind them: allocated by malloc, and taken
 // over. When memory is short it is not kept.
 void prefix_keep(Prefix *p, const State *s, size_t n, float *cca);

@@ -193,6 +193,7 @@ static bool build_raw(const PromptEnv *env, const Ask *a, Prompt *out, AskFault 
     json_array_foreach(a->prompt, i, id) ok = ok && ids_add(&out->ids, (int32_t)json_integer_value(id), &err);
   }
   if (!ok) return fault_take(fault, &err, "prompt");
+  if (!find_marks(env->tok, out)) return fault_set(fault, 500, NULL, "out of memory"); // a client's own chat
   return out->ids.len || fault_set(fault, 400, NULL, "prompt: it is empty");
 }
 

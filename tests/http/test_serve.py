@@ -571,6 +571,38 @@ class Reuse(unittest.TestCase):
                     finally:
                         self.assertEqual(s.stop(), 0)
 
+    def raw(self, s, prompt, **more):
+        v = s.json("POST", "/v1/completions", {"prompt": prompt, "max_tokens": 12, "temperature": 0, **more})
+        return v["usage"]["prompt_tokens"], v["usage"]["prompt_tokens_details"]["cached_tokens"], v["choices"][0]["text"]
+
+    def test_raw_prompts(self):
+        plain, s = Server("--cache-ram", "0"), Server()
+        def both(prompt):
+            prompt_tokens, cached, text = self.raw(s, prompt)
+            self.assertEqual(self.raw(plain, prompt), (prompt_tokens, 0, text))  # the same answer
+            return prompt_tokens, cached, text
+        try:
+            for words in (1, 6, 30, 120):
+                with self.subTest(words=words):
+                    prompt = " ".join(f"The museum number {words * 1000 + i} has {i} doors." for i in range(words))
+                    first, _, text = both(prompt)
+                    before = s.metrics()["zaya_cached_tokens_total"]
+                    self.assertEqual(both(prompt)[1], first - 1)
+                    self.assertEqual(s.metrics()["zaya_cached_tokens_total"] - before, first - 1)
+                    self.assertGreaterEqual(both(prompt + " And")[1], first - 1)
+                    ids = s.json("POST", "/tokenize", {"content": prompt + text, "add_special": True})["tokens"]
+                    self.assertGreaterEqual(both(ids + [300, 301, 302])[1], first + 8)
+            examples = "".join(f"up {i} is down {i}; " for i in range(9))  # less than a page
+            cached = [both(examples + word)[1] for word in ("left", "right", "in")]
+            self.assertLess(cached[1], 30)
+            self.assertGreater(cached[2], 60)  # all but the question
+            # A conversation that a client renders by itself: it goes on behind an answer without its thinking.
+            chat = "<|im_start|>user\n" + "The garden has 36 trees. " * 8 + "<|im_end|>\n"
+            first, _, _ = both(chat + "<|im_start|>assistant\n<think>\n")
+            self.assertGreater(both(chat + "<|im_start|>assistant\nYes.<|im_end|>\n<|im_start|>user\nOf what?")[1], first - 12)
+        finally:
+            self.assertEqual((s.stop(), plain.stop()), (0, 0))
+
     def test_bad_precision(self):
         p = subprocess.run([ZAYA, "serve", "-m", MODEL, "--kv", "q4"], capture_output=True, text=True, timeout=60)
         self.assertEqual(p.returncode, 2)

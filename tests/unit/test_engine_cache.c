@@ -110,6 +110,59 @@ static void the_same_prompt_again_reads_little(void **state) {
   engine_free(e);
 }
 
+// Without turns: every length, within a page and at its end, again and longer.
+static void raw_prompts_of_any_length_hit(void **state) {
+  (void)state;
+  static const size_t lengths[] = {2, 20, 33, 255, 256, 257, 270, 512, 530};
+  const EngineParams p = cached();
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    const size_t n = lengths[i];
+    Engine *e = engine_start(&p);
+    Ask a = ask_ids(&nano, 1, n), again = ask_ids(&nano, 1, n), longer = ask_ids(&nano, 1, n);
+    Ask more = ask_ids(&nano, 9, 25);
+    ids_append(&longer.ids, more.ids.data, more.ids.len, NULL);
+    ask_run(&a, e);
+    ask_run(&again, e);
+    ask_run(&longer, e);
+    Ask further = go_on(&longer, 10, 5);
+    ask_run(&further, e);
+    assert_int_equal(again.out->cached, n - 1);
+    assert_true(longer.out->cached >= n - 1 && longer.out->cached <= n);
+    assert_int_equal(further.out->cached, longer.ids.len + longer.out->taken.len - 1);
+    assert_as_without(&again, p.ctx);
+    assert_as_without(&longer, p.ctx);
+    assert_as_without(&further, p.ctx);
+    ask_free(&a);
+    ask_free(&again);
+    ask_free(&longer);
+    ask_free(&more);
+    ask_free(&further);
+    engine_free(e);
+  }
+}
+
+// Examples and then a question, with no mark between them: the second shows where they part.
+static void the_third_of_a_kind_hits_the_fork(void **state) {
+  (void)state;
+  static const size_t shared[] = {40, 200, 256, 300, 600};
+  const EngineParams p = cached();
+  for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
+    Engine *e = engine_start(&p);
+    for (uint32_t k = 0; k < 3; k++) {
+      Ask a = ask_ids(&nano, 1, shared[i]), question = ask_ids(&nano, 20 + k, 15);
+      question.ids.data[0] = (int32_t)(40 + k); // they part here and not later
+      ids_append(&a.ids, question.ids.data, question.ids.len, NULL);
+      ask_run(&a, e);
+      const size_t page = shared[i] / KERN_BLOCK * KERN_BLOCK;
+      assert_int_equal(a.out->cached, k == 0 ? 0 : k == 1 ? page : shared[i]);
+      assert_as_without(&a, p.ctx);
+      ask_free(&a);
+      ask_free(&question);
+    }
+    engine_free(e);
+  }
+}
+
 #define SYSTEM                                                                                               \
   "{\"role\":\"system\",\"content\":\"You are a helpful assistant. Answer in short sentences, be polite, "   \
   "never guess, and say so when you do not know a thing that you are asked about.\"},"
@@ -333,6 +386,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_second_turn_reads_what_is_new),
       cmocka_unit_test(the_same_prompt_again_reads_little),
+      cmocka_unit_test(raw_prompts_of_any_length_hit),
+      cmocka_unit_test(the_third_of_a_kind_hits_the_fork),
       cmocka_unit_test(chats_share_what_they_have_in_common),
       cmocka_unit_test(twins_wait_for_the_first),
       cmocka_unit_test(a_prepared_prompt_is_there),
