@@ -49,14 +49,21 @@ static size_t context_for(const RunOptions *o, const zaya_model *m, size_t n_pro
   return need < most ? need : most;
 }
 
+// `form`: what may come in place of the calls, taken over; NULL: text.
 static zaya_constraint *tools_constraint(const RunOptions *o, const zaya_vocabulary *v, const char *tools,
-                                         zaya_error *err) {
+                                         zaya_constraint *form, zaya_error *err) {
   const bool named = strcmp(o->tool_choice, "auto") && strcmp(o->tool_choice, "required");
+  const bool must = form || strcmp(o->tool_choice, "auto");
   const zaya_tools_params p = {.tools = tools,
-                               .choice = strcmp(o->tool_choice, "auto") ? ZAYA_TOOL_REQUIRED : ZAYA_TOOL_AUTO,
+                               .choice = must ? ZAYA_TOOL_REQUIRED : ZAYA_TOOL_AUTO,
                                .name = named ? o->tool_choice : NULL,
                                .parallel = !named};
-  return zaya_constraint_from_tools(v, &p, err);
+  zaya_constraint *calls = zaya_constraint_from_tools(v, &p, err);
+  if (!form) return calls;
+  zaya_constraint *either = calls ? zaya_constraint_either(calls, form, err) : NULL;
+  zaya_constraint_free(calls);
+  zaya_constraint_free(form);
+  return either;
 }
 
 // The form that the command line asks the answer to have. False when that failed; *out NULL: any form.
@@ -70,7 +77,8 @@ static bool read_constraint(const RunOptions *o, const zaya_tokenizer *tok, cons
   if (v && o->schema) *out = zaya_constraint_from_schema(v, text.data ? text.data : "", text.len, err);
   if (v && o->grammar) *out = zaya_constraint_from_gbnf(v, text.data ? text.data : "", text.len, err);
   if (v && o->regex) *out = zaya_constraint_from_regex(v, o->regex, strlen(o->regex), err);
-  if (v && o->tool_choice) *out = tools_constraint(o, v, tools, err);
+  const bool failed = !v || ((file || o->regex) && !*out);
+  if (!failed && o->tool_choice) *out = tools_constraint(o, v, tools, *out, err);
   zaya_vocabulary_free(v);
   zaya_text_free(&text);
   return *out != NULL;
@@ -199,9 +207,10 @@ int cmd_run(int argc, char **argv) {
       OPTION_STRING("json-schema", 0, &o.schema, "FILE", "the answer is JSON that this schema describes"),
       OPTION_STRING("grammar", 0, &o.grammar, "FILE", "the answer follows this grammar (GBNF)"),
       OPTION_STRING("regex", 0, &o.regex, "PATTERN", "the answer matches this regular expression"),
-      OPTION_STRING(
-          "tool-choice", 0, &o.tool_choice, "auto|required|NAME",
-          "with --tools: calls are always valid; required or\nNAME: there is one, or one of this tool"),
+      OPTION_STRING("tool-choice", 0, &o.tool_choice, "auto|required|NAME",
+                    "with --tools: calls are always valid; required or\nNAME: there is one, or one of this "
+                    "tool; auto with\n"
+                    "a form of the answer: calls, or an answer of it"),
       OPTION_ENUM("kv", 0, &o.kv, "f16|q8",
                   "keep the context in float16 or in int8, which takes half the memory\n(default f16)"),
       OPTION_FLAG("exact", 0, &o.exact, "the float32 path: slower, for checking"),
@@ -224,8 +233,11 @@ int cmd_run(int argc, char **argv) {
     code = opt_usage_error(&spec, "give one of -p, -f and --messages");
   else if (o.prompt.raw && (o.prompt.system || o.prompt.messages || o.prompt.tools || o.prompt.thinking))
     code = opt_usage_error(&spec, "--raw knows no chat format: it goes with -p or -f only");
-  else if (!!o.schema + !!o.grammar + !!o.regex + !!o.tool_choice > 1)
-    code = opt_usage_error(&spec, "give one of --json-schema, --grammar, --regex and --tool-choice");
+  else if (!!o.schema + !!o.grammar + !!o.regex > 1)
+    code = opt_usage_error(&spec, "give one of --json-schema, --grammar and --regex");
+  else if ((o.schema || o.grammar || o.regex) && o.tool_choice && strcmp(o.tool_choice, "auto"))
+    code =
+        opt_usage_error(&spec, "--tool-choice required or NAME leaves no other answer: give no form of it");
   else if (o.tool_choice && !o.prompt.tools)
     code = opt_usage_error(&spec, "--tool-choice needs --tools");
   else if (!find_model("run", &o.prompt.dir))

@@ -442,6 +442,7 @@ typedef struct zaya_output_params {
   const char *tools;     // JSON array of the request's tools, whose schemas type the arguments; may be NULL
   bool thinking;         // the prompt has opened a thinking block (zaya_output_prompt_thinks)
   bool verbatim;         // the answer is data (constrained by a schema): no tag is looked for in it
+  bool or_calls;         // with verbatim: unless it begins with a tool call, then calls are all it holds
   bool plain;            // a text is continued, not a turn written: no tag at all is looked for
   size_t max_call_bytes; // a longer tool call is malformed; 0: 8 MiB
 } zaya_output_params;
@@ -658,6 +659,10 @@ typedef struct zaya_tools_params {
 
 ZAYA_API zaya_constraint *zaya_constraint_from_tools(const zaya_vocabulary *vocabulary,
                                                      const zaya_tools_params *params, zaya_error *err);
+// Either calls or data: `tools` with ZAYA_TOOL_REQUIRED, `form` one of the others. Both stay the caller's and
+// may be freed. A form whose answers may begin with "<" is refused: they could not be told from calls.
+ZAYA_API zaya_constraint *zaya_constraint_either(const zaya_constraint *tools, const zaya_constraint *form,
+                                                 zaya_error *err);
 ZAYA_API void zaya_constraint_free(zaya_constraint *constraint);
 
 // Whether a finished text is of the form; the error says where it is not. Schemas are checked apart from

@@ -29,30 +29,30 @@ void zaya_vocabulary_free(zaya_vocabulary *vocabulary) {
 }
 
 // Takes the guide over.
-static zaya_constraint *wrap(Guide *guide, bool calls, zaya_error *err) {
+static zaya_constraint *wrap(Guide *guide, bool data, bool calls, zaya_error *err) {
   zaya_constraint *c = guide ? malloc(sizeof *c) : NULL;
   if (!c) {
     err_memory(err, sizeof *c, "a constraint");
     guide_free(guide);
     return NULL;
   }
-  *c = (zaya_constraint){.guide = guide, .calls = calls};
+  *c = (zaya_constraint){.guide = guide, .data = data, .calls = calls};
   return c;
 }
 
 zaya_constraint *zaya_constraint_from_schema(const zaya_vocabulary *vocabulary, const char *schema,
                                              size_t len, zaya_error *err) {
-  return wrap(guide_schema(vocabulary->vocab, schema, len, err), false, err);
+  return wrap(guide_schema(vocabulary->vocab, schema, len, err), true, false, err);
 }
 
 zaya_constraint *zaya_constraint_from_regex(const zaya_vocabulary *vocabulary, const char *pattern,
                                             size_t len, zaya_error *err) {
-  return wrap(guide_regex(vocabulary->vocab, pattern, len, err), false, err);
+  return wrap(guide_regex(vocabulary->vocab, pattern, len, err), true, false, err);
 }
 
 zaya_constraint *zaya_constraint_from_gbnf(const zaya_vocabulary *vocabulary, const char *grammar, size_t len,
                                            zaya_error *err) {
-  return wrap(guide_gbnf(vocabulary->vocab, grammar, len, err), false, err);
+  return wrap(guide_gbnf(vocabulary->vocab, grammar, len, err), true, false, err);
 }
 
 zaya_constraint *zaya_constraint_from_tools(const zaya_vocabulary *vocabulary,
@@ -62,7 +62,16 @@ zaya_constraint *zaya_constraint_from_tools(const zaya_vocabulary *vocabulary,
                    .name = params->name,
                    .parallel = params->parallel,
                    .tags = out_tags(&params->tags)};
-  return wrap(guide_calls(vocabulary->vocab, &p, err), true, err);
+  return wrap(guide_calls(vocabulary->vocab, &p, err), false, true, err);
+}
+
+zaya_constraint *zaya_constraint_either(const zaya_constraint *tools, const zaya_constraint *form,
+                                        zaya_error *err) {
+  if (tools->data || form->calls) {
+    err_set(err, ZAYA_E_INVALID, "expected a constraint on tool calls and one on data");
+    return NULL;
+  }
+  return wrap(guide_either(tools->guide, form->guide, err), true, true, err);
 }
 
 void zaya_constraint_free(zaya_constraint *constraint) {

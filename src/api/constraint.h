@@ -5,5 +5,6 @@
 
 struct zaya_constraint {
   Guide *guide;
-  bool calls; // its answers hold tool calls: the output parser must look for them
+  bool data, calls; // what its answers are: data, in which no tag counts; tool calls, with text before them
+                    // or not; with both, either data or calls
 };

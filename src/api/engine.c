@@ -106,7 +106,8 @@ static bool run_call(Call *c, zaya_error *err) {
                            .user = c};
   if (r->params->constraint) {
     request.guide = r->params->constraint->guide;
-    request.p.output.verbatim = !r->params->constraint->calls;
+    request.p.output.verbatim = r->params->constraint->data;
+    request.p.output.or_calls = r->params->constraint->calls;
   }
   if (!engine_submit(c->engine, &request, NULL, err)) return false;
   pthread_mutex_lock(&c->lock);

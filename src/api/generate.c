@@ -36,7 +36,8 @@ static bool answer(zaya_session *s, Gen *g, float *logits, zaya_error *err) {
 static bool constrain(GenParams *gp, zaya_error *err) {
   const zaya_constraint *c = gp->p.constraint;
   if (!c) return true;
-  gp->p.output.verbatim = !c->calls;
+  gp->p.output.verbatim = c->data;
+  gp->p.output.or_calls = c->calls;
   return guide_start(c->guide, &gp->constraint, err);
 }
 

@@ -88,6 +88,11 @@ static Guide *find_form(Guides *g, const Ask *a, zaya_error *err) {
 
 // --- tools ----------------------------------------------------------------------------------------
 
+// Beside a form there is no free text: what comes in place of calls is the form's.
+static CallsChoice choice_of(const Ask *a) {
+  return a->tool_choice == ASK_TOOLS_AUTO && a->form == ASK_TEXT ? CALLS_AUTO : CALLS_REQUIRED;
+}
+
 static Guide *compile_calls(const Guides *g, const json_t *tools, const Ask *a, zaya_error *err) {
   char *text = json_dumps(tools, JSON_COMPACT);
   if (!text) {
@@ -95,7 +100,7 @@ static Guide *compile_calls(const Guides *g, const json_t *tools, const Ask *a, 
     return NULL;
   }
   const CallsParams p = {.tools = text,
-                         .choice = a->tool_choice == ASK_TOOLS_AUTO ? CALLS_AUTO : CALLS_REQUIRED,
+                         .choice = choice_of(a),
                          .name = a->tool_choice == ASK_TOOLS_NAMED ? a->tool_name : NULL,
                          .parallel = a->parallel_tools,
                          .tags = out_tags(NULL)};
@@ -156,7 +161,7 @@ static Guide *find_calls(Guides *g, const Ask *a, zaya_error *err) {
   Guide *guide = NULL;
   char *text = json_dumps(a->tools, JSON_COMPACT);
   if (!text ||
-      !buf_printf(&key, err, "c%d%d%s\n", (int)a->tool_choice, (int)a->parallel_tools,
+      !buf_printf(&key, err, "c%d%d%s\n", (int)choice_of(a), (int)a->parallel_tools,
                   a->tool_choice == ASK_TOOLS_NAMED ? a->tool_name : "") ||
       !buf_puts(&key, text, err)) {
     err_memory(err, 0, "the tools");
@@ -171,6 +176,23 @@ done:
   return guide;
 }
 
+// --- a form and tools -----------------------------------------------------------------------------
+
+// Where calls are required the form says nothing of the answer, but a wrong one is refused all the same.
+static bool find_either(Guides *g, const Ask *a, Guide **out, GuideUse *use, AskFault *fault) {
+  zaya_error err = {0};
+  const bool both = a->tool_choice == ASK_TOOLS_AUTO;
+  Guide *form = find_form(g, a, &err), *calls = NULL;
+  bool ok = form || fault_take(fault, &err, a->form_field);
+  if (ok) ok = (calls = find_calls(g, a, &err)) || fault_take(fault, &err, "tools");
+  *use = both ? GUIDE_EITHER : GUIDE_CALLS;
+  if (ok) *out = both ? guide_either(calls, form, &err) : guide_ref(calls);
+  if (ok && !*out) ok = fault_take(fault, &err, a->form_field);
+  guide_free(form);
+  guide_free(calls);
+  return ok;
+}
+
 // --- what an Ask wants ----------------------------------------------------------------------------
 
 bool guides_find(Guides *g, const Ask *a, Guide **out, GuideUse *use, AskFault *fault) {
@@ -178,11 +200,7 @@ bool guides_find(Guides *g, const Ask *a, Guide **out, GuideUse *use, AskFault *
   const bool calls = a->tools && a->tool_choice != ASK_TOOLS_NONE;
   *out = NULL;
   *use = GUIDE_NONE;
-  if (calls && a->form != ASK_TEXT)
-    return fault_set(fault, 400, NULL,
-                     "%s: a form of the answer and tools cannot both be asked for; tool_choice "
-                     "\"none\" keeps the tools in the conversation",
-                     a->form_field);
+  if (calls && a->form != ASK_TEXT) return find_either(g, a, out, use, fault);
   if (a->form != ASK_TEXT) {
     *use = GUIDE_TEXT;
     *out = find_form(g, a, &err);

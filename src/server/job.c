@@ -99,7 +99,8 @@ static zaya_generate_params generate_params(const Job *j, GuideUse use) {
                                 .n_stops = a->n_stops,
                                 .output = {.tools = j->tools,
                                            .thinking = j->prompt.thinks,
-                                           .verbatim = use == GUIDE_TEXT,
+                                           .verbatim = use == GUIDE_TEXT || use == GUIDE_EITHER,
+                                           .or_calls = use == GUIDE_EITHER,
                                            .plain = !a->messages},
                                 .thinking = a->budget};
 }

@@ -13,8 +13,9 @@ struct Guide {
   const ConstraintOps *ops;
   Vocab *vocab;
   Gram *gram;
-  Gram *plain;    // of calls, with tags as text: what a finished text is checked against; else NULL
-  Schema *schema; // NULL but for schemas
+  Gram *plain;     // of calls, with tags as text: what a finished text is checked against; else NULL
+  Schema *schema;  // NULL but for schemas
+  Guide *sides[2]; // of an either, which has nothing else; else NULL
 };
 
 typedef struct State {
@@ -193,6 +194,140 @@ Guide *guide_calls(const Vocab *v, const CallsParams *params, zaya_error *err) {
   return NULL;
 }
 
+// --- one of two ------------------------------------------------------------------------------------------
+
+typedef struct Either {
+  Constraint side[2]; // those that what was written so far has not refuted
+  uint32_t *bits;     // [MASK_WORDS(V)]
+  size_t n_words;
+} Either;
+
+static void either_free(void *state) {
+  Either *s = state;
+  if (!s) return;
+  for (int i = 0; i < 2; i++) constraint_free(&s->side[i]);
+  free(s->bits);
+  free(s);
+}
+
+static Either *either_new(size_t n_words, zaya_error *err) {
+  Either *s = calloc(1, sizeof *s);
+  if (s && (s->bits = malloc(n_words * sizeof *s->bits))) {
+    s->n_words = n_words;
+    return s;
+  }
+  free(s);
+  err_memory(err, n_words * sizeof *s->bits, "a constraint");
+  return NULL;
+}
+
+static void *either_clone(const void *state, zaya_error *err) {
+  const Either *s = state;
+  Either *c = either_new(s->n_words, err);
+  for (int i = 0; c && i < 2; i++) {
+    if (!s->side[i].ops) continue;
+    c->side[i] = (Constraint){s->side[i].ops, s->side[i].ops->clone(s->side[i].state, err)};
+    if (c->side[i].state) continue;
+    either_free(c);
+    return NULL;
+  }
+  return c;
+}
+
+static bool either_fill(void *state, uint32_t *bits, size_t n_words, zaya_error *err) {
+  const Either *s = state;
+  memset(bits, 0, n_words * sizeof *bits);
+  if (s->n_words > n_words)
+    return err_set(err, ZAYA_E_INVALID, "a mask of %zu words where %zu are needed", n_words, s->n_words);
+  for (int i = 0; i < 2; i++) {
+    if (!s->side[i].ops) continue;
+    if (!s->side[i].ops->fill_mask(s->side[i].state, s->bits, s->n_words, err)) return false;
+    for (size_t k = 0; k < s->n_words; k++) bits[k] |= s->bits[k];
+  }
+  return true;
+}
+
+// A side that does not take what was written is out; when none does, both stay as they were: a side that
+// refuses has not moved. `bytes` NULL: token `id`.
+static bool either_take(Either *s, int32_t id, const char *bytes, size_t n, zaya_error *err) {
+  bool took[2] = {false, false};
+  zaya_error why = {0};
+  for (int i = 0; i < 2; i++) {
+    const Constraint *c = &s->side[i];
+    zaya_error local = {0};
+    if (!c->ops) continue;
+    took[i] = bytes ? c->ops->accept_bytes(c->state, bytes, n, &local) : c->ops->accept(c->state, id, &local);
+    if (took[i]) continue;
+    if (local.status != ZAYA_E_INVALID) return err_set(err, local.status, "%s", local.message);
+    err_set(&why, local.status, "%s", local.message);
+  }
+  if (!took[0] && !took[1]) return err_set(err, why.status, "%s", why.message);
+  for (int i = 0; i < 2; i++)
+    if (!took[i]) constraint_free(&s->side[i]);
+  return true;
+}
+
+static bool either_accept(void *state, int32_t id, zaya_error *err) {
+  return either_take(state, id, NULL, 0, err);
+}
+
+static bool either_accept_bytes(void *state, const char *bytes, size_t n, zaya_error *err) {
+  return either_take(state, -1, bytes, n, err);
+}
+
+static bool either_can_end(const void *state) {
+  const Either *s = state;
+  for (int i = 0; i < 2; i++)
+    if (s->side[i].ops && s->side[i].ops->can_end(s->side[i].state)) return true;
+  return false;
+}
+
+static const ConstraintOps either_ops = {.name = "tools or a form",
+                                         .fill_mask = either_fill,
+                                         .accept = either_accept,
+                                         .accept_bytes = either_accept_bytes,
+                                         .can_end = either_can_end,
+                                         .clone = either_clone,
+                                         .free = either_free};
+
+static bool either_start(const Guide *g, Constraint *out, zaya_error *err) {
+  Either *s = either_new(MASK_WORDS(vocab_size(g->vocab)), err);
+  for (int i = 0; s && i < 2; i++)
+    if (!guide_start(g->sides[i], &s->side[i], err)) {
+      either_free(s);
+      s = NULL;
+    }
+  *out = (Constraint){.ops = s ? &either_ops : NULL, .state = s};
+  return s != NULL;
+}
+
+Guide *guide_either(const Guide *calls, const Guide *form, zaya_error *err) {
+  bool ok = false;
+  Match *m = match_new(form->gram, err), *c = m ? match_new(calls->gram, err) : NULL;
+  if (c && match_can_end(c))
+    err_set(err, ZAYA_E_INVALID, "the tool calls beside a form must be required: its text takes their place");
+  else if (c && match_accept(m, "<", 1, NULL))
+    err_set(err, ZAYA_E_UNSUPPORTED, "an answer that may begin with \"<\" cannot be told from a tool call");
+  else
+    ok = c != NULL;
+  match_free(m);
+  match_free(c);
+  if (!ok) return NULL;
+  Guide *g = calloc(1, sizeof *g);
+  if (!g) {
+    err_memory(err, sizeof *g, "a constraint");
+    return NULL;
+  }
+  atomic_init(&g->refs, 1);
+  g->ops = &either_ops;
+  g->vocab = vocab_ref(calls->vocab);
+  g->sides[0] = guide_ref(calls);
+  g->sides[1] = guide_ref(form);
+  return g;
+}
+
+// --- all of them -----------------------------------------------------------------------------------------
+
 Guide *guide_ref(const Guide *g) {
   Guide *mine = (Guide *)(uintptr_t)g; // the count is the one mutable part
   atomic_fetch_add_explicit(&mine->refs, 1, memory_order_relaxed);
@@ -204,17 +339,21 @@ void guide_free(Guide *g) {
   gram_free(g->gram);
   gram_free(g->plain);
   schema_free(g->schema);
+  guide_free(g->sides[0]);
+  guide_free(g->sides[1]);
   vocab_free(g->vocab);
   free(g);
 }
 
 bool guide_start(const Guide *g, Constraint *out, zaya_error *err) {
+  if (g->sides[0]) return either_start(g, out, err);
   State *s = state_new(g, match_new(g->gram, err), err);
   *out = (Constraint){.ops = s ? g->ops : NULL, .state = s};
   return s != NULL;
 }
 
 bool guide_check(const Guide *g, const char *text, size_t len, zaya_error *err) {
+  if (g->sides[0]) return guide_check(g->sides[text && len && *text == '<' ? 0 : 1], text, len, err);
   Match *m = match_new(g->plain ? g->plain : g->gram, err);
   bool ok = m && match_accept(m, text, len, err);
   if (ok && !match_can_end(m))

@@ -20,6 +20,9 @@ Guide *guide_gbnf(const Vocab *v, const char *text, size_t len, zaya_error *err)
 Guide *guide_regex(const Vocab *v, const char *pattern, size_t len, zaya_error *err); // the whole answer
 Guide *guide_schema(const Vocab *v, const char *text, size_t len, zaya_error *err);
 Guide *guide_calls(const Vocab *v, const CallsParams *params, zaya_error *err);
+// Tool calls, or an answer of a form: what begins as one of them goes on as it. A form that could begin as a
+// tag does is refused. Both stay the caller's.
+Guide *guide_either(const Guide *calls, const Guide *form, zaya_error *err);
 Guide *guide_ref(const Guide *g);
 void guide_free(Guide *g);
 

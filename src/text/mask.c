@@ -122,6 +122,8 @@ static bool vocab_copy(Vocab *v, const VocabPiece *pieces, zaya_error *err) {
     v->offset[i] = at;
     v->same[i] = NONE;
     if (!p->len || p->len >= VOCAB_MAX_PIECE || (p->flags & VOCAB_END)) continue;
+    // A byte token of the mark's value is no mark, and no text has it.
+    if (!(p->flags & VOCAB_CONTROL) && memchr(p->bytes, VOCAB_MARK[0], p->len)) continue;
     if (p->flags & VOCAB_CONTROL) v->text[at++] = VOCAB_MARK[0];
     memcpy(v->text + at, p->bytes, p->len);
     at += (uint32_t)p->len;

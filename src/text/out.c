@@ -42,10 +42,11 @@ struct zaya_output {
   zaya_output_fn fn;
   void *user;
   char *tags[TAG_COUNT];
-  TagSet lead, content, behind_call, think, inside_call;
+  TagSet lead, call_or_data, content, behind_call, think, inside_call;
   TagHold hold;
   Mode mode;
   bool verbatim, no_think; // no_think: an opening tag is stray
+  bool or_calls;           // a verbatim answer may turn out to be calls
   bool after_call, visible, failed, ended;
   Chan answer, reasoning;
   size_t block, call_index;
@@ -216,7 +217,7 @@ static bool tag_in_call(Out *o, CallTag tag, zaya_error *err) {
 
 static const TagSet *tags_now(const Out *o) {
   switch (o->mode) {
-  case MODE_LEAD: return &o->lead;
+  case MODE_LEAD: return o->no_think ? &o->call_or_data : &o->lead;
   case MODE_THINK: return &o->think;
   case MODE_CALL: return &o->inside_call;
   default: return o->after_call ? &o->behind_call : &o->content;
@@ -238,20 +239,23 @@ static bool answer_text(Out *o, const char *p, size_t n, zaya_error *err) {
   return o->mode == MODE_VERBATIM ? chan_put(o, &o->answer, p, n, err) : chan_text(o, &o->answer, p, n, err);
 }
 
+// Newlines behind a thinking block frame a verbatim answer; without one they are part of it.
+static bool settle_lead(Out *o, zaya_error *err) {
+  return chan_settle(o, &o->answer, o->answer.gap || o->answer.started ? 0 : o->answer.run, err);
+}
+
 static bool begin_verbatim(Out *o, zaya_error *err) {
-  // Newlines behind a thinking block frame it; without one they are part of the answer.
-  size_t shown = o->answer.gap || o->answer.started ? 0 : o->answer.run;
   o->mode = MODE_VERBATIM;
-  return chan_settle(o, &o->answer, shown, err);
+  return settle_lead(o, err);
 }
 
 bool out_begin_constrained(Out *o, zaya_error *err) {
   if (o->mode == MODE_VERBATIM) return true;
   if (o->mode == MODE_THINK)
     return err_set(err, ZAYA_E_INVALID, "an answer cannot begin inside the thinking");
-  if (!o->verbatim) {
+  if (!o->verbatim || o->or_calls) {
     o->no_think = true;
-    return true;
+    return o->mode != MODE_LEAD || settle_lead(o, err);
   }
   if (o->hold.n) return err_set(err, ZAYA_E_INVALID, "a verbatim answer cannot begin inside a tag");
   return begin_verbatim(o, err);
@@ -263,7 +267,7 @@ static bool plain_text(Out *o, const char *p, size_t n, zaya_error *err) {
   case MODE_CALL: o->counts.calls += n; return call_text(&o->call, p, n, err);
   case MODE_LEAD: {
     size_t lines = 0;
-    while (lines < n && p[lines] == '\n') lines++;
+    while (!o->no_think && lines < n && p[lines] == '\n') lines++;
     o->answer.run += lines;
     if (lines == n) return true;
     TagHold hold = o->hold; // what a tag held is text in the new mode: it follows
@@ -277,7 +281,10 @@ static bool plain_text(Out *o, const char *p, size_t n, zaya_error *err) {
 
 static bool found_tag(Out *o, int tag, zaya_error *err) {
   if (o->mode == MODE_CALL) return tag_in_call(o, (CallTag)tag, err);
-  if (tag == CALL_OPEN) return chan_gap(o, &o->answer, err) && begin_call(o, CALL_OPEN, err);
+  if (tag == CALL_OPEN) {
+    o->verbatim = false;
+    return chan_gap(o, &o->answer, err) && begin_call(o, CALL_OPEN, err);
+  }
   o->counts.markup += strlen(o->tags[tag]);
   if (o->mode == MODE_THINK) // an opening tag inside a block opens nothing
     return tag == TAG_THINK_CLOSE ? leave_think(o, false, err) : chan_gap(o, &o->reasoning, err);
@@ -325,8 +332,8 @@ bool out_feed(Out *o, const char *p, size_t n, zaya_error *err) {
 // Whether the held bytes are more than half of a call's opening tag.
 static bool holds_call(const Out *o) {
   size_t len = strlen(o->tags[CALL_OPEN]);
-  return o->mode == MODE_CONTENT && o->hold.n * 2 > len && o->hold.n < len &&
-         !memcmp(o->hold.bytes, o->tags[CALL_OPEN], o->hold.n);
+  return (o->mode == MODE_CONTENT || (o->mode == MODE_LEAD && o->or_calls)) && o->hold.n * 2 > len &&
+         o->hold.n < len && !memcmp(o->hold.bytes, o->tags[CALL_OPEN], o->hold.n);
 }
 
 static bool finish(Out *o, zaya_error *err) {
@@ -466,6 +473,8 @@ static bool set_tags(Out *o, const OutTags *given, zaya_error *err) {
                              CALL_FUNCTION_END, CALL_PARAMETER, CALL_PARAMETER_END};
   return add_tags(o, &o->content, content, 6, err) && add_tags(o, &o->behind_call, content, 8, err) &&
          add_tags(o, &o->think, think, 2, err) && add_tags(o, &o->lead, think, 1, err) &&
+         (!o->or_calls ||
+          (add_tags(o, &o->lead, call, 1, err) && add_tags(o, &o->call_or_data, call, 1, err))) &&
          add_tags(o, &o->inside_call, call, 6, err);
 }
 
@@ -490,6 +499,7 @@ Out *out_new(const OutParams *params, zaya_output_fn fn, void *user, zaya_error 
   o->answer = (Chan){.kind = ZAYA_OUTPUT_CONTENT, .count = &o->counts.content};
   o->reasoning = (Chan){.kind = ZAYA_OUTPUT_REASONING, .count = &o->counts.reasoning};
   o->verbatim = params->verbatim || params->plain;
+  o->or_calls = params->verbatim && params->or_calls && !params->plain;
   o->mode = params->plain ? MODE_VERBATIM : params->verbatim ? MODE_LEAD : MODE_CONTENT;
   if (!set_tags(o, &params->tags, err)) goto fail;
   if (params->tools && !(o->tools = arg_tools_new(params->tools, err))) goto fail;

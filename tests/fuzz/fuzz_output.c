@@ -26,6 +26,7 @@ static zaya_output_counts parse(Collect *c, uint8_t flags, const char *s, size_t
   zaya_output_params params = {.tools = flags & 1 ? tools : NULL,
                                .thinking = flags & 2,
                                .verbatim = flags & 4,
+                               .or_calls = flags & 32,
                                .max_call_bytes = flags & 8 ? 40 : 0};
   if (flags & 16)
     params.tags =

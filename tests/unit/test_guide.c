@@ -285,6 +285,138 @@ static void the_parser_reads_what_noise_writes(void **state) {
   vocab_free(v);
 }
 
+// --- calls or data ---------------------------------------------------------------------------------------
+
+static Guide *either(const Vocab *v, const char *schema, bool parallel) {
+  CallsParams p = {
+      .tools = tools, .choice = CALLS_REQUIRED, .parallel = parallel, .tags = out_tags(&(OutTags){0})};
+  Guide *c = guide_calls(v, &p, NULL), *s = guide_schema(v, schema, strlen(schema), NULL);
+  Guide *g = guide_either(c, s, NULL);
+  assert_true(c && s && g);
+  guide_free(c); // it keeps what it needs
+  guide_free(s);
+  return g;
+}
+
+static const char record[] =
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\","
+    "\"maxLength\":4},"
+    "\"maxItems\":3},\"n\":{\"type\":\"integer\",\"minimum\":3,\"maximum\":42}},\"required\":[\"a\",\"n\"],"
+    "\"additionalProperties\":false}";
+
+static void either_masks_are_those_of_its_sides(void **state) {
+  (void)state;
+  Vocab *v = make_vocab();
+  Guide *g = either(v, record, false);
+  Constraint c, d = {0};
+  assert_true(guide_start(g, &c, NULL));
+  for (int id = 0; id < N; id++) // how calls and the record begin, and nothing else
+    assert_int_equal(allowed(&c, id), id == TAG || id == '{' || id == WORDS + 12);
+  d.ops = c.ops;
+  d.state = c.ops->clone(c.state, NULL);
+  zaya_error err = {0};
+  assert_false(c.ops->accept(c.state, 'x', &err));
+  assert_int_equal(err.status, ZAYA_E_INVALID);
+  assert_true(c.ops->accept(c.state, '{', NULL)); // a refused token leaves both sides as they were
+  for (int id = 0; id < N; id++) assert_int_equal(allowed(&c, id), id == '"');
+  assert_false(c.ops->accept(c.state, TAG, NULL) || c.ops->can_end(c.state));
+  assert_true(feed(&c, "\"a\":[\"<zy\"],\"n\":42}") && c.ops->can_end(c.state) && !allowed(&c, TAG));
+  assert_true(d.ops->accept(d.state, TAG, NULL)); // the clone goes its own way
+  for (int id = 0; id < N; id++) assert_int_equal(allowed(&d, id), id == '\n' || id == WORDS + 4);
+  assert_true(feed(&d, "\n<function=now>\n</function>\n") && d.ops->accept(d.state, TAG_END, NULL));
+  assert_true(d.ops->can_end(d.state) && !allowed(&d, '\n') && !allowed(&d, '{')); // one call, and no text
+  constraint_free(&c);
+  constraint_free(&d);
+  guide_free(g);
+  vocab_free(v);
+}
+
+static void either_is_refused_where_it_cannot_be_told(void **state) {
+  (void)state;
+  Vocab *v = make_vocab();
+  CallsParams p = {.tools = tools, .choice = CALLS_REQUIRED, .tags = out_tags(&(OutTags){0})};
+  Guide *must = guide_calls(v, &p, NULL), *r = guide_regex(v, "[<>]x", 5, NULL),
+        *ok = guide_regex(v, "x<y", 3, NULL);
+  p.choice = CALLS_AUTO;
+  Guide *may = guide_calls(v, &p, NULL);
+  zaya_error err = {0};
+  assert_null(guide_either(must, r, &err));
+  assert_non_null(strstr(err.message, "begin with \"<\""));
+  err = (zaya_error){0};
+  assert_null(guide_either(may, ok, &err));
+  assert_non_null(strstr(err.message, "must be required"));
+  Guide *g = guide_either(must, ok, NULL);
+  assert_true(guide_check(g, "x<y", 3, NULL) && !guide_check(g, "x", 1, NULL) &&
+              !guide_check(g, "", 0, NULL));
+  const char call[] = FN("now", "");
+  assert_true(guide_check(g, call, sizeof call - 1, NULL));
+  guide_free(g);
+  guide_free(must);
+  guide_free(may);
+  guide_free(r);
+  guide_free(ok);
+  vocab_free(v);
+}
+
+static bool on_either(void *user, const zaya_output_event *e) {
+  Seen *s = user;
+  if (e->kind == ZAYA_OUTPUT_CONTENT) return buf_add(&s->args, e->text, e->len, NULL);
+  return on_event(user, e);
+}
+
+// Noise through the mask ends in calls that the parser reads, or in a record, untouched; never in both.
+static void either_noise_is_calls_or_a_record(void **state) {
+  (void)state;
+  Vocab *v = make_vocab();
+  int done[2] = {0, 0}, several = 0;
+  for (int round = 0; round < 300; round++) {
+    Guide *g = either(v, record, round % 2);
+    Constraint c;
+    Buf text = {0};
+    assert_true(guide_start(g, &c, NULL));
+    bool ended = false;
+    for (int step = 0; step < 4000 && !ended; step++) {
+      uint32_t bits[MASK_WORDS(N)];
+      int ids[N], n = 0;
+      assert_true(c.ops->fill_mask(c.state, bits, MASK_WORDS(N), NULL));
+      for (int id = 0; id < N; id++)
+        if (mask_get(bits, id)) ids[n++] = id;
+      ended = c.ops->can_end(c.state) && (n == 0 || rnd(2));
+      if (ended) break;
+      assert_true(n > 0);
+      int id = ids[rnd((uint32_t)n)];
+      for (int k = 0; k < n; k++)
+        if (rnd(4) == 0 && (ids[k] == '\n' || ids[k] == WORDS + 3 || ids[k] == '"')) id = ids[k];
+      assert_true(c.ops->accept(c.state, id, NULL));
+      size_t len;
+      const char *s = vocab_piece(v, id, &len);
+      if (s[0] == VOCAB_MARK[0]) s++, len--;
+      buf_add(&text, s, len, NULL);
+    }
+    Seen seen = {0};
+    OutParams op = {.tools = tools, .verbatim = true, .or_calls = true};
+    Out *o = out_new(&op, on_either, &seen, NULL);
+    assert_true(out_begin_constrained(o, NULL));
+    for (size_t i = 0; i < text.len; i++) assert_true(out_feed(o, text.data + i, 1, NULL));
+    assert_true(out_end(o, NULL));
+    if (ended) {
+      assert_true(guide_check(g, text.data, text.len, NULL));
+      if (seen.bad || seen.mistyped || !seen.calls == !seen.args.len || (seen.calls > 1 && round % 2 == 0))
+        fail_msg("%d calls, %d bad, %d mistyped:\n%s", seen.calls, seen.bad, seen.mistyped, text.data);
+      if (!seen.calls) assert_string_equal(seen.args.data, text.data);
+      done[seen.calls > 0]++;
+      several += seen.calls > 1;
+    }
+    out_free(o);
+    buf_free(&seen.args);
+    buf_free(&text);
+    constraint_free(&c);
+    guide_free(g);
+  }
+  assert_true(done[0] > 100 && done[1] > 40 && several > 5);
+  vocab_free(v);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_schema_in_use),
@@ -292,6 +424,9 @@ int main(void) {
       cmocka_unit_test(calls_are_valid_ones),
       cmocka_unit_test(bad_tools),
       cmocka_unit_test(the_parser_reads_what_noise_writes),
+      cmocka_unit_test(either_masks_are_those_of_its_sides),
+      cmocka_unit_test(either_is_refused_where_it_cannot_be_told),
+      cmocka_unit_test(either_noise_is_calls_or_a_record),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

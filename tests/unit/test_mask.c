@@ -142,9 +142,14 @@ static void deep_stacks(void **state) { // beyond half the depth, where stacks a
 
 static void control_tokens_need_their_mark(void **state) {
   (void)state;
-  const VocabPiece p[] = {
-      {"a", 1, 0}, {"<tool>", 6, VOCAB_CONTROL}, {"</s>", 4, VOCAB_END}, {"<tool>", 6, 0}, {"", 0, 0}};
-  Vocab *v = vocab_new(p, 5, NULL);
+  const VocabPiece p[] = {{"a", 1, 0},
+                          {"<tool>", 6, VOCAB_CONTROL},
+                          {"</s>", 4, VOCAB_END},
+                          {"<tool>", 6, 0},
+                          {"", 0, 0},
+                          {VOCAB_MARK, 1, 0}, // a byte token is no mark
+                          {"a" VOCAB_MARK, 2, 0}};
+  Vocab *v = vocab_new(p, 7, NULL);
   for (int marked = 0; marked < 2; marked++) {
     GramBuilder *b = gram_builder_new(NULL);
     uint32_t root = gram_rule(b, "root");

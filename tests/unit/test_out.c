@@ -340,6 +340,30 @@ static void verbatim_answers_are_untouched(void **state) {
                       "R0(a) D0 R1(b) D1 C(c</think>) .");
 }
 
+static void data_or_calls_is_settled_by_the_beginning(void **state) {
+  (void)state;
+#define EMPTY_CALL    "<zyphra_tool_call>\n<function=f>\n</function>\n</zyphra_tool_call>"
+#define EMPTY_SEEN(n) "K" n "(f) A" n "({}) E" n "(f|0|0|{}|" EMPTY_CALL ") "
+  OutParams p = {.verbatim = true, .or_calls = true};
+  assert_string_equal(events(p, "{\"a\": \"" EMPTY_CALL "<think>\"}\n"),
+                      "C({\"a\": \"" EMPTY_CALL "<think>\"}\n) .");
+  assert_string_equal(events(p, EMPTY_CALL), EMPTY_SEEN("0") ".");
+  assert_string_equal(events(p, EMPTY_CALL "\n" EMPTY_CALL "\n"), EMPTY_SEEN("0") EMPTY_SEEN("1") ".");
+  assert_string_equal(events(p, "<think>\nhm\n</think>\n\n" EMPTY_CALL), "R0(hm) D0 " EMPTY_SEEN("0") ".");
+  assert_string_equal(events(p, "<think>\nhm\n</think>\n\n[\"" EMPTY_CALL "\"]"),
+                      "R0(hm) D0 C([\"" EMPTY_CALL "\"]) .");
+  assert_string_equal(events(p, " " EMPTY_CALL), "C( " EMPTY_CALL ") .");
+  assert_string_equal(events(p, "<zyphra_tool_ca"),
+                      "B0(-|1|the output ends before its function is named|<zyphra_tool_ca) .");
+  assert_string_equal(events(p, "<zyp"), "C(<zyp) .");
+  assert_string_equal(events(p, "<zypx" EMPTY_CALL), "C(<zypx" EMPTY_CALL ") .");
+  p.thinking = true;
+  assert_string_equal(events(p, "hm" EMPTY_CALL "</think>\n" EMPTY_CALL),
+                      "R0(hm" EMPTY_CALL ") D0 " EMPTY_SEEN("0") ".");
+  p = (OutParams){.plain = true, .or_calls = true};
+  assert_string_equal(events(p, EMPTY_CALL), "C(" EMPTY_CALL ") .");
+}
+
 static void plain_texts_have_no_tags(void **state) {
   (void)state;
   OutParams p = {.plain = true};
@@ -467,6 +491,7 @@ int main(void) {
       cmocka_unit_test(long_calls_are_refused),
       cmocka_unit_test(malformed_utf8_is_replaced),
       cmocka_unit_test(verbatim_answers_are_untouched),
+      cmocka_unit_test(data_or_calls_is_settled_by_the_beginning),
       cmocka_unit_test(plain_texts_have_no_tags),
       cmocka_unit_test(tags_are_parameters),
       cmocka_unit_test(receivers_can_refuse),

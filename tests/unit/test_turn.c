@@ -12,7 +12,7 @@
   "<end>", "a", "b", "so", " ", "\n", "\n\n", "<", ">", "</", "think", "</th", "ink>", ">\n", ">\n\n{", "{", \
       "}", "1", "<th", ".</", "x</think", "ink>{", "ink>a", " note", "<zyphra_tool_call>",                   \
       "</zyphra_tool_call>", "<function=", "</function>", "f", "\xE2", "\x82\xAC", "", "/", "t", "h", "i",   \
-      "n", "k", "ink><think>"
+      "n", "k", "ink><think>", "zyphra_tool_call>", "function=", "function>", "unction=", "unction>"
 
 static const char *const several[] = {COMMON, NULL}; // "</think>" is "</", "think", ">"
 static const char *const one[] = {COMMON, "<think>", "</think>", NULL};
@@ -617,6 +617,41 @@ static void constrained_tool_calls_are_parsed(void **state) {
       "R0(so) D0 K0(f) A0({}) E0(f|0|0|{}|<zyphra_tool_call><function=f></function></zyphra_tool_call>) .");
 }
 
+#define EMPTY_CALL "<zyphra_tool_call><function=f></function></zyphra_tool_call>"
+static const char *const call_or_object[] = {"{}", "{1}", EMPTY_CALL, NULL};
+
+// Calls or data: whichever begins behind the thinking, or without any, is what comes.
+static void calls_or_data_behind_the_thinking(void **state) {
+  (void)state;
+  for (int thinks = 0; thinks < 3; thinks++) // the prompt opens a block; the model does; nobody does
+    for (int calls = 0; calls < 2; calls++) {
+      TurnParams p = {.out = {.verbatim = true, .or_calls = true, .thinking = thinks == 0},
+                      .may_think = true,
+                      .constraint = choice(several, call_or_object)};
+      Run r;
+      begin(&r, several, p);
+      if (thinks == 1) say(&r, "<|think|>");
+      if (thinks < 2) {
+        say(&r, "so|</|think|>");
+        assert_string_equal(forced(&r), "\n\n");
+      }
+      if (calls) {
+        assert_true(masked(&r, END));
+        say(&r, "<zyphra_tool_call>");
+        assert_true(masked(&r, END));
+        say(&r, "<function=|f|>|</function>|</zyphra_tool_call>");
+      } else {
+        say(&r, "{|}");
+      }
+      take(&r, END);
+      Buf want = {0};
+      buf_printf(&want, NULL, "%s%s.", thinks < 2 ? "R0(so) D0 " : "",
+                 calls ? "K0(f) A0({}) E0(f|0|0|{}|" EMPTY_CALL ") " : "C({}) ");
+      finish(&r, want.data);
+      buf_free(&want);
+    }
+}
+
 static void answers_must_meet_their_constraint(void **state) {
   (void)state;
   for (int cut = 0; cut < 2; cut++) {
@@ -675,15 +710,16 @@ static TurnParams random_params(Vocab v, uint32_t *seed) {
   if (next_random(seed) % 4 == 0) p.max_tokens = 1 + next_random(seed) % 60;
   if (next_random(seed) % 2) {
     p.out.verbatim = true;
-    p.constraint = choice(v, next_random(seed) % 2 ? object : anything);
+    p.out.or_calls = next_random(seed) % 2;
+    p.constraint = choice(v, p.out.or_calls ? call_or_object : next_random(seed) % 2 ? object : anything);
   }
   return p;
 }
 
 // A token that may come next; tags are what it likes best.
 static int32_t choose(Run *r, TurnStep s, uint32_t *seed) {
-  static const char *const liked[] = {"<",    "</",      "think",    ">", "</th",
-                                      "ink>", "<think>", "</think>", "{", "}"};
+  static const char *const liked[] = {
+      "<", "</", "think", ">", "</th", "ink>", "<think>", "</think>", "{", "}", "<zyphra_tool_call>"};
   uint32_t bits[MASK_WORDS(VOCAB_MAX)];
   memset(bits, 0xFF, sizeof bits);
   if (s.masked && !turn_mask(r->turn, bits, MASK_WORDS(VOCAB_MAX), &r->err)) fail_msg("%s", r->err.message);
@@ -733,12 +769,16 @@ static void random_turn(uint32_t seed) {
   assert_int_equal(c.reasoning + c.content + c.calls + c.markup, r.text.len);
   if (ended && cut_before && !p.constraint.ops) assert_non_null(strpbrk(r.events.log, "CK"));
   if (p.constraint.ops && ended) { // the content is one of the texts, exactly
-    const char *content = strstr(r.events.log, "C(");
-    assert_non_null(content);
+    const char *content = strstr(r.events.log, "C("),
+               *call = strstr(r.events.log, "E0(f|0|0|{}|" EMPTY_CALL ") .");
+    assert_true(!content == !!call && (!call || p.out.or_calls));
+    const size_t n_calls = turn_output_counts(r.turn).n_calls, n_bad = turn_output_counts(r.turn).n_bad;
+    assert_true(n_calls == !!call && n_bad == 0);
+    if (call) content = "C({}) ."; // as good as
     const char *const *t = anything;
     while (*t && strncmp(content + 2, *t, strlen(*t))) t++;
     assert_non_null(*t);
-    assert_int_equal(c.content, strlen(*t));
+    assert_int_equal(call ? c.calls : c.content, call ? strlen(EMPTY_CALL) : strlen(*t));
     assert_string_equal(content + 2 + strlen(*t), ") .");
   }
   if (!p.constraint.ops) { // the same as the parser alone makes of the text
@@ -781,6 +821,7 @@ int main(void) {
       cmocka_unit_test(constrained_models_may_think_first),
       cmocka_unit_test(answers_that_look_like_thinking),
       cmocka_unit_test(constrained_tool_calls_are_parsed),
+      cmocka_unit_test(calls_or_data_behind_the_thinking),
       cmocka_unit_test(answers_must_meet_their_constraint),
       cmocka_unit_test(any_model_stays_in_step),
   };
