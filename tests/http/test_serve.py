@@ -303,6 +303,76 @@ class Chat(unittest.TestCase):
         self.assertIn("not", error["message"])
         self.refuse(400, "regex", regex="(?=x)")
 
+    FORM = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}, "sure": {"type": "boolean"}},
+            "required": ["city", "sure"], "additionalProperties": False}
+
+    def calls_or_form(self, **change):
+        """(calls, content) of an answer that must be one of the two, streamed the same as whole."""
+        body = {**WEATHER, "max_tokens": 400, "response_format":
+                {"type": "json_schema", "json_schema": {"name": "x", "schema": self.FORM}}, **change}
+        choice = self.s.json("POST", "/v1/chat/completions", body)["choices"][0]
+        calls, content = choice["message"].get("tool_calls", []), choice["message"]["content"]
+        deltas = [e["choices"][0]["delta"] for e in self.s.stream("/v1/chat/completions", body)]
+        self.assertEqual("".join(d.get("content") or "" for d in deltas), content or "")
+        self.assertEqual([c["function"] for d in deltas for c in d.get("tool_calls", [])], [c["function"] for c in calls])
+        self.assertEqual("".join(d.get("reasoning_content") or "" for d in deltas), choice["message"].get("reasoning_content", ""))
+        for call in calls:
+            self.assertEqual(call["function"]["name"], "get_weather")
+            self.assertIsInstance(json.loads(call["function"]["arguments"])["city"], str)
+        if content:
+            value = json.loads(content)
+            self.assertEqual((set(value), type(value["city"]), type(value["sure"])), ({"city", "sure"}, str, bool))
+        self.assertEqual(choice["finish_reason"], "tool_calls" if calls else "stop")
+        self.assertNotEqual(bool(calls), bool(content))
+        return len(calls), content
+
+    def test_forms_beside_tools(self):
+        tag = self.s.json("POST", "/tokenize", {"content": "<zyphra_tool_call>"})["tokens"]
+        self.assertEqual(len(tag), 1)
+        no_call = {"logit_bias": {str(tag[0]): -100}}
+        for thinking in ({"reasoning_effort": "none"}, {"reasoning_effort": "high"},
+                         {"reasoning_effort": None, "thinking_budget": 4}):
+            for parallel in (True, False):
+                more = {**thinking, "parallel_tool_calls": parallel}
+                with self.subTest(more=more):
+                    self.assertEqual(self.calls_or_form(**more), (1, None))
+                    self.assertEqual(self.calls_or_form(**more, **no_call)[0], 0)
+                    n = self.calls_or_form(**more, temperature=1.2, seed=5)[0]
+                    self.assertTrue(n <= 1 or parallel)
+            self.assertEqual(self.calls_or_form(**thinking, tool_choice="none")[0], 0)
+            self.assertEqual(self.calls_or_form(**thinking, tool_choice="required")[1], None)
+            self.assertEqual(self.calls_or_form(**thinking, tool_choice={"type": "function", "function":
+                                                                         {"name": "get_weather"}})[1], None)
+        for seed in range(6):
+            self.calls_or_form(temperature=1.5, seed=seed, min_p=0, top_p=1)
+        v = self.s.json("POST", "/v1/chat/completions", {**WEATHER, **no_call, "response_format": {"type": "json_object"}})
+        self.assertTrue(v["choices"][0]["message"]["content"].startswith("{"))
+        cut = self.s.json("POST", "/v1/chat/completions", {**WEATHER, "regex": "[a-z]+!", "max_tokens": 8})["choices"][0]
+        self.assertEqual((cut["finish_reason"], cut["message"]["content"]), ("length", ""))  # a call that was cut
+        for field, value, param in (("regex", "<?a", "regex"), ("regex", "(", "regex"), ("response_format", {"type": "json_schema",
+                                    "json_schema": {"schema": {"not": {}}}}, "response_format.json_schema.schema")):
+            for choice in ("auto", "required", "none"):
+                if value != "<?a" or choice == "auto":
+                    error = self.s.json("POST", "/v1/chat/completions", {**WEATHER, field: value, "tool_choice": choice},
+                                        status=400)["error"]
+                    self.assertEqual(error["param"], param)
+
+    def test_forms_beside_tools_elsewhere(self):
+        f = TOOLS[0]["function"]
+        ask = {"input": "What is the weather in Berlin?", "temperature": 0, "reasoning": {"effort": "none"},
+               "tools": [{"type": "function", **f}], "text": {"format": {"type": "json_schema", "name": "x", "schema": self.FORM}}}
+        self.assertEqual([i["type"] for i in self.s.json("POST", "/v1/responses", ask)["output"]], ["function_call"])
+        v = self.s.json("POST", "/v1/responses", {**ask, "tool_choice": "none"})
+        self.assertIn("sure", json.loads(v["output"][0]["content"][0]["text"]))
+        ask = {"messages": WEATHER["messages"], "temperature": 0, "max_tokens": 200,
+               "output_config": {"format": {"type": "json_schema", "schema": self.FORM}},
+               "tools": [{"name": f["name"], "input_schema": f["parameters"]}]}
+        v = self.s.json("POST", "/v1/messages", ask)
+        self.assertEqual(([b["type"] for b in v["content"]], v["stop_reason"]), (["tool_use"], "tool_use"))
+        v = self.s.json("POST", "/v1/messages", {**ask, "tool_choice": {"type": "none"}})
+        self.assertIn("sure", json.loads(v["content"][0]["text"]))
+        self.assertEqual(v["stop_reason"], "end_turn")
+
     def test_logprobs(self):
         v = self.ask(logprobs=True, top_logprobs=3)
         content = v["choices"][0]["logprobs"]["content"]

@@ -144,6 +144,26 @@ test('structured output by zod', async () => {
   assert.equal(typeof parsed.sure, 'boolean');
 });
 
+for (const stream of [false, true])
+  test(`tools beside structured output: calls, or what the schema says${stream ? ', streamed' : ''}`, async () => {
+    const Answer = z.object({ city: z.enum(['Paris', 'Berlin']), degrees: z.number().int() });
+    const both = { ...plain, tools: [{ ...tool, function: { ...tool.function, strict: true } }] };
+    const ask = async (tool_choice) => {
+      const body = { ...both, tool_choice, messages: [user(weather)], response_format: zodResponseFormat(Answer, 'answer') };
+      const r = stream
+        ? await client.chat.completions.stream(body).finalChatCompletion()
+        : await client.chat.completions.parse(body);
+      return r.choices[0];
+    };
+    const called = await ask('auto');
+    assert.equal(called.finish_reason, 'tool_calls');
+    isBerlin(JSON.parse(called.message.tool_calls[0].function.arguments));
+    const said = await ask('none');
+    assert.equal(said.finish_reason, 'stop');
+    assert.ok(['Paris', 'Berlin'].includes(said.message.parsed.city));
+    assert.ok(Number.isInteger(said.message.parsed.degrees));
+  });
+
 test('an answer of one of two words', async () => {
   const r = await client.chat.completions.create({
     ...plain,
