@@ -277,6 +277,8 @@ EngineJob *engine_submit(Engine *e, const EngineRequest *request, EngineRefusal 
   return job; // perhaps gone already: only for the caller to name it
 }
 
+size_t engine_capacity(const Engine *e) { return e->p.parallel + e->p.queue; }
+
 void engine_cancel(Engine *e, EngineJob *job) {
   atomic_store(&job->cancel, true);
   pthread_mutex_lock(&e->mu);

@@ -59,9 +59,9 @@ typedef struct EngineEvent {
 } EngineEvent;
 
 // Called on the engine's thread, in order for each choice; must not block, and of the engine's functions may
-// call engine_cancel of its own job only: nothing of the job comes then but the last event of each choice.
-// After DONE or FAILED of its last choice a job is gone: `user` is not touched again. An event may come
-// before engine_submit has returned.
+// call engine_cancel only, of its own job or one that is not gone: nothing of the job comes then but the last
+// event of each choice. After DONE or FAILED of its last choice a job is gone: `user` is not touched again.
+// An event may come before engine_submit has returned.
 typedef void (*EngineFn)(void *user, const EngineEvent *event);
 
 // All pointers stay the caller's and valid until the last event of the job.
@@ -96,6 +96,8 @@ uint64_t engine_identity(const Forward *f, const char *dir, const Tok *tok);
 Engine *engine_new(const EngineParams *params, zaya_error *err);
 // Cancels what is left, waits for the thread, writes what the disk store still lacks.
 void engine_free(Engine *e);
+// Choices that can run and wait at the same time.
+size_t engine_capacity(const Engine *e);
 // Checks everything that can be checked at once. NULL: refused (err says why in words, `why` as a kind; may
 // be NULL): no event comes then.
 EngineJob *engine_submit(Engine *e, const EngineRequest *request, EngineRefusal *why, zaya_error *err);

@@ -6,8 +6,12 @@
 #include <string.h>
 
 void ask_init(Ask *a, const zaya_sampling *defaults, json_t *body) {
-  *a = (Ask){
-      .body = json_incref(body), .sampling = *defaults, .parallel_tools = true, .n = 1, .top_logprobs = -1};
+  *a = (Ask){.body = json_incref(body),
+             .sampling = *defaults,
+             .parallel_tools = true,
+             .n_prompts = 1,
+             .n = 1,
+             .top_logprobs = -1};
 }
 
 void ask_free(Ask *a) {
@@ -18,6 +22,10 @@ void ask_free(Ask *a) {
   free(a->bias);
   free((void *)a->stops);
   *a = (Ask){0};
+}
+
+const json_t *ask_prompt(const Ask *a, size_t i) {
+  return a->many_prompts ? json_array_get(a->prompt, i) : a->prompt;
 }
 
 bool ask_read_sampling(const Fields *f, Ask *a) {

@@ -14,7 +14,9 @@ typedef struct Ask {
   json_t *messages;     // OpenAI chat messages, as text/chat takes them; NULL for a raw prompt. Owned
   json_t *tools;        // in OpenAI's form, [{"type": "function", "function": {..}}]; NULL: none. Owned
   json_t *kwargs;       // further variables of the template, without enable_thinking; NULL: none. Owned
-  const json_t *prompt; // of a raw completion: a string, or a list of ids
+  const json_t *prompt; // of a raw completion: a string or a list of ids, or a list of those (many_prompts)
+  bool many_prompts;
+  size_t n_prompts;
 
   zaya_think_mode thinking; // OFF: not even of the model's own accord (ask_think)
   zaya_thinking budget;
@@ -34,17 +36,19 @@ typedef struct Ask {
   size_t max_tokens;      // 0: as many as fit
   const char **stops;     // owned array of borrowed strings
   size_t n_stops;
-  size_t n;         // choices, 1 to ASK_MAX_CHOICES
+  size_t n;         // choices of a prompt, 1 to ASK_MAX_CHOICES
   int top_logprobs; // -1: none; 0: of the tokens drawn; more: and that many of the likeliest
   bool echo;        // raw completion: the prompt's text in front of the answer
   bool stream, include_usage;
 } Ask;
 
-enum { ASK_MAX_CHOICES = 16, ASK_MAX_STOPS = 64, ASK_MAX_LOGPROBS = 20 };
+enum { ASK_MAX_CHOICES = 16, ASK_MAX_PROMPTS = 256, ASK_MAX_STOPS = 64, ASK_MAX_LOGPROBS = 20 };
 
 // Defaults: one choice, not streamed, tools auto and parallel. Takes a reference to `body`.
 void ask_init(Ask *a, const zaya_sampling *defaults, json_t *body);
 void ask_free(Ask *a);
+// Prompt i of a raw completion.
+const json_t *ask_prompt(const Ask *a, size_t i);
 
 // --- shared reading: each takes fields as the object `f` has them, absent ones leave the Ask as it is
 // ------------ temperature, top_p, top_k, min_p, repetition_penalty, presence_penalty, frequency_penalty,

@@ -2,6 +2,7 @@
 // markup. Depends on dialect.
 #include "server/dialect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,18 +10,23 @@ typedef struct State {
   const DialectEnv *env;
   const Ask *ask;
   const ReplyHead *head;
-  size_t offset[ASK_MAX_CHOICES]; // characters of the text so far, for text_offset
+  size_t offset[]; // [choices of all prompts] characters of the text so far, for text_offset
 } State;
 
 // --- requests --------------------------------------------------------------------------------------
 
-static bool check_ids(const Fields *f, const json_t *list) {
+// A string or a list of ids; `name`: "prompt", or one of them.
+static bool check_prompt(const Fields *f, const char *name, const json_t *p) {
   size_t i;
   json_t *v;
-  json_array_foreach(list, i, v) {
+  if (json_is_string(p)) return true;
+  if (!json_is_array(p))
+    return field_refuse(f, name, "expected a string or a list of token ids, found %s", json_kind(p));
+  if (!json_array_size(p)) return field_refuse(f, name, "it is empty");
+  json_array_foreach(p, i, v) {
     if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
-      return field_refuse(f, "prompt", "expected a string or a list of token ids; item %zu is %s", i,
-                          json_kind(v));
+      return field_refuse(f, name, "expected a string or a list of token ids; item %zu is %s", i,
+                          json_is_integer(v) ? "no id" : json_kind(v));
   }
   return true;
 }
@@ -29,15 +35,18 @@ static bool read_prompt(const Fields *f, Ask *a) {
   const json_t *p = field_get(f, "prompt");
   if (!field_required(f, "prompt")) return false;
   const json_t *first = json_array_get(p, 0);
-  if (json_is_array(p) && !json_is_integer(first)) { // a list of prompts
-    if (json_array_size(p) != 1)
-      return field_refuse(f, "prompt", "one prompt a request, found %zu", json_array_size(p));
-    p = first;
-  }
-  if (!json_is_string(p) && !json_is_array(p))
-    return field_wrong(f, "prompt", "a string or a list of token ids");
   a->prompt = p;
-  return json_is_string(p) || check_ids(f, p);
+  if (!json_is_string(first) && !json_is_array(first)) return check_prompt(f, "prompt", p);
+  a->many_prompts = true;
+  a->n_prompts = json_array_size(p);
+  if (a->n_prompts > ASK_MAX_PROMPTS)
+    return field_refuse(f, "prompt", "at most %d prompts, found %zu", ASK_MAX_PROMPTS, a->n_prompts);
+  for (size_t i = 0; i < a->n_prompts; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "prompt[%zu]", i);
+    if (!check_prompt(f, name, json_array_get(p, i))) return false;
+  }
+  return true;
 }
 
 static bool read_counts(const Fields *f, Ask *a) {
@@ -73,9 +82,14 @@ static bool parse(const DialectEnv *env, json_t *body, Ask *a, AskFault *fault) 
 // --- answers ----------------------------------------------------------------------------------------
 
 static void *open_state(const DialectEnv *env, const Ask *ask, const ReplyHead *head, zaya_error *err) {
-  State *s = calloc(1, sizeof *s);
-  if (!s) err_memory(err, sizeof *s, "an answer");
-  if (s) *s = (State){.env = env, .ask = ask, .head = head};
+  State *s = calloc(1, sizeof *s + ask->n_prompts * ask->n * sizeof *s->offset);
+  if (!s) {
+    err_memory(err, sizeof *s, "an answer");
+    return NULL;
+  }
+  s->env = env;
+  s->ask = ask;
+  s->head = head;
   return s;
 }
 
@@ -133,16 +147,17 @@ static bool send(const State *s, json_t *choice, Buf *out, zaya_error *err) {
                      frame(s, json_pack("[o]", choice), s->ask->include_usage ? json_null() : NULL), err);
 }
 
-// What echo puts in front.
-static json_t *prompt_text(const State *s) {
+// What echo puts in front of a choice.
+static json_t *prompt_text(const State *s, size_t choice) {
+  const json_t *prompt = ask_prompt(s->ask, choice / s->ask->n);
   Buf text = {0};
   json_t *v = NULL;
-  if (json_is_string(s->ask->prompt)) return json_incref((json_t *)(uintptr_t)s->ask->prompt);
+  if (json_is_string(prompt)) return json_incref((json_t *)(uintptr_t)prompt);
   bool ok = true;
   size_t i;
   json_t *id;
   TokDecoder d = tok_decoder(s->env->tok, 0);
-  json_array_foreach(s->ask->prompt, i, id) {
+  json_array_foreach(prompt, i, id) {
     ok = ok && tok_decoder_push(&d, (int32_t)json_integer_value(id), &text, NULL);
   }
   if (ok && tok_decoder_flush(&d, &text, NULL)) v = json_stringn(text.data ? text.data : "", text.len);
@@ -153,11 +168,12 @@ static json_t *prompt_text(const State *s) {
 static bool begin(void *state, Buf *out, zaya_error *err) {
   State *s = state;
   if (!s->ask->echo) return true;
-  json_t *text = prompt_text(s);
-  bool ok = text || err_memory(err, 0, "the prompt's text");
-  for (size_t i = 0; ok && i < s->ask->n; i++)
-    ok = send(s, choice_json(i, json_incref(text), json_null(), NULL), out, err);
-  json_decref(text);
+  bool ok = true;
+  for (size_t i = 0; ok && i < s->ask->n_prompts * s->ask->n; i++) {
+    json_t *text = prompt_text(s, i);
+    ok = text ? send(s, choice_json(i, text, json_null(), NULL), out, err)
+              : err_memory(err, 0, "the prompt's text");
+  }
   return ok;
 }
 
@@ -186,8 +202,8 @@ static bool fail(void *state, const AskFault *fault, Buf *out, zaya_error *err) 
   return dialect_sse(out, NULL, dialect_openai_error(fault), err) && buf_puts(out, "data: [DONE]\n\n", err);
 }
 
-static json_t *text_json(const State *s, const Answer *a) {
-  json_t *prompt = s->ask->echo ? prompt_text(s) : NULL, *v;
+static json_t *text_json(const State *s, size_t choice, const Answer *a) {
+  json_t *prompt = s->ask->echo ? prompt_text(s, choice) : NULL, *v;
   Buf text = {0};
   if ((prompt && !buf_add(&text, json_string_value(prompt), json_string_length(prompt), NULL)) ||
       !buf_add(&text, a->content.data, a->content.len, NULL))
@@ -205,7 +221,7 @@ static json_t *body(void *state, const Answer *answers, size_t n, zaya_error *er
   for (size_t i = 0; i < n; i++) {
     size_t offset = 0;
     json_array_append_new(choices,
-                          choice_json(i, text_json(s, &answers[i]),
+                          choice_json(i, text_json(s, i, &answers[i]),
                                       logprobs_json(s, answers[i].tokens, answers[i].n_tokens, &offset),
                                       dialect_finish(&answers[i])));
   }

@@ -154,7 +154,7 @@ json_t *info_apply_template(Server *s, json_t *body, AskFault *fault) {
   Prompt prompt = {0};
   json_t *v = NULL;
   if (dialect_chat.parse(&env, body, &ask, fault) && prefill_text(&s->prompts, &ask, &text, fault) &&
-      prefill_build(&s->prompts, &ask, &prompt, fault))
+      prefill_build(&s->prompts, &ask, 0, &prompt, fault))
     v = json_pack("{s:o, s:I}", "prompt", json_stringn(text.data ? text.data : "", text.len), "count",
                   (json_int_t)prompt.ids.len);
   prefill_free(&prompt);

@@ -43,10 +43,15 @@ static void unlink_job(Job *j) {
   pthread_mutex_unlock(&s->mu);
 }
 
+void job_cancel(Job *j) {
+  for (size_t i = 0; i < j->n_accepted; i++)
+    if (j->parts[i].ej) engine_cancel(j->server->p.engine, j->parts[i].ej);
+}
+
 static void cancel(Job *j) {
   pthread_mutex_lock(&j->mu);
   j->cancelled = true;
-  if (j->ej) engine_cancel(j->server->p.engine, j->ej);
+  job_cancel(j);
   pthread_mutex_unlock(&j->mu);
 }
 
@@ -65,7 +70,8 @@ static void end_job(Job *j) {
   free(j->answers);
   free(j->choices);
   free(j->tools);
-  prefill_free(&j->prompt);
+  for (size_t i = 0; i < j->n_parts; i++) prefill_free(&j->parts[i].prompt);
+  free(j->parts);
   ask_free(&j->ask);
   buf_free(&j->out);
   pthread_mutex_destroy(&j->mu);
@@ -91,40 +97,77 @@ static void take_refusal(AskFault *fault, EngineRefusal why, const zaya_error *e
   }
 }
 
-static zaya_generate_params generate_params(const Job *j, GuideUse use) {
+// Prompts of a list are asked as each would be alone; only what nobody gave a seed is not to be the same
+// twice.
+static zaya_sampling part_sampling(const Ask *a, size_t part) {
+  zaya_sampling s = a->sampling;
+  if (!a->has_seed) s.seed += part * ASK_MAX_CHOICES;
+  return s;
+}
+
+static zaya_generate_params generate_params(const Job *j, const JobPart *part, GuideUse use) {
   const Ask *a = &j->ask;
-  return (zaya_generate_params){.sampling = a->sampling,
+  return (zaya_generate_params){.sampling = part_sampling(a, (size_t)(part - j->parts)),
                                 .max_tokens = a->max_tokens,
                                 .stops = a->stops,
                                 .n_stops = a->n_stops,
                                 .output = {.tools = j->tools,
-                                           .thinking = j->prompt.thinks,
+                                           .thinking = part->prompt.thinks,
                                            .verbatim = use == GUIDE_TEXT || use == GUIDE_EITHER,
                                            .or_calls = use == GUIDE_EITHER,
                                            .plain = !a->messages},
                                 .thinking = a->budget};
 }
 
-// With `mu` held, so that no event is handled before the stream is there.
-static bool submit_locked(Job *j, Guide *guide, GuideUse use, AskFault *fault) {
+static bool submit_part(Job *j, JobPart *p, Guide *guide, GuideUse use, AskFault *fault) {
   zaya_error err = {0};
   EngineRefusal why;
-  const EngineRequest request = {.ids = j->prompt.ids.data,
-                                 .n = j->prompt.ids.len,
-                                 .marks = j->prompt.marks,
-                                 .n_marks = j->prompt.n_marks,
-                                 .p = generate_params(j, use),
+  const EngineRequest request = {.ids = p->prompt.ids.data,
+                                 .n = p->prompt.ids.len,
+                                 .marks = p->prompt.marks,
+                                 .n_marks = p->prompt.n_marks,
+                                 .p = generate_params(j, p, use),
                                  .guide = guide,
-                                 .n_choices = j->n_choices,
+                                 .n_choices = j->ask.n,
                                  .n_logprobs = j->ask.top_logprobs,
                                  .fn = job_event,
-                                 .user = j};
-  if (j->cancelled) return fault_set(fault, 503, "stopping", "the server is shutting down");
-  j->ej = engine_submit(j->server->p.engine, &request, &why, &err);
-  if (!j->ej) {
-    take_refusal(fault, why, &err);
-    return false;
+                                 .user = p};
+  p->ej = engine_submit(j->server->p.engine, &request, &why, &err);
+  if (p->ej) return true;
+  take_refusal(fault, why, &err);
+  if (!j->ask.many_prompts || (why != ENGINE_BAD_REQUEST && why != ENGINE_TOO_LONG)) return false;
+  snprintf(fault->field, sizeof fault->field, "prompt[%zu]", (size_t)(p - j->parts));
+  err_context(&fault->error, "%s", fault->field);
+  return false;
+}
+
+// All of a list or none: what was accepted before a refusal is ended, and the fault told behind its last
+// event. True where events will come.
+static bool submit_parts(Job *j, Guide *guide, GuideUse use, AskFault *fault) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < j->n_parts; i++) {
+    ok = submit_part(j, &j->parts[i], guide, use, fault);
+    j->n_accepted += ok;
   }
+  if (ok || !j->n_accepted) return ok;
+  j->refused = *fault;
+  j->n_choices = j->n_accepted * j->ask.n;
+  job_cancel(j);
+  return true;
+}
+
+// With `mu` held, so that no event is handled before the stream is there.
+static bool submit_locked(Job *j, Guide *guide, GuideUse use, AskFault *fault) {
+  const size_t most = engine_capacity(j->server->p.engine);
+  if (j->cancelled) return fault_set(fault, 503, "stopping", "the server is shutting down");
+  if (j->n_parts > 1 && j->n_choices > most) {
+    zaya_error err = {0};
+    err_set(&err, ZAYA_E_INVALID, "%zu answers are asked for, at most %zu can be written or wait (--queue)",
+            j->n_choices, most);
+    return fault_take(fault, &err, "prompt");
+  }
+  if (!submit_parts(j, guide, use, fault)) return false;
+  if (j->refused.status) return true;
   static const HttpReply stream = {
       .status = 200, .type = "text/event-stream", .extra = {{"X-Accel-Buffering", "no"}}};
   if (j->ask.stream) httpd_stream(j->request, &stream);
@@ -141,10 +184,11 @@ static bool submit(Job *j, Guide *guide, GuideUse use, AskFault *fault) {
 static bool make_answers(Job *j, AskFault *fault) {
   zaya_error err = {0};
   const Ask *a = &j->ask;
-  j->answers = calloc(a->n, sizeof *j->answers);
-  j->choices = calloc(a->n, sizeof *j->choices);
+  const size_t n = a->n * j->n_parts;
+  j->answers = calloc(n, sizeof *j->answers);
+  j->choices = calloc(n, sizeof *j->choices);
   if (!j->answers || !j->choices) return fault_set(fault, 500, NULL, "out of memory");
-  j->n_choices = a->n;
+  j->n_choices = n;
   if (a->tools && a->tool_choice != ASK_TOOLS_NONE && !(j->tools = json_dumps(a->tools, JSON_COMPACT)))
     return fault_set(fault, 500, NULL, "out of memory");
   j->state = j->dialect->open(j->env, a, &j->head, &err);
@@ -172,6 +216,20 @@ static void log_request_text(Job *j) {
     log_text(j->server->log, j->id, "request", body->data ? body->data : "", body->len);
 }
 
+static bool build_prompts(Job *j, AskFault *fault) {
+  const size_t n = j->ask.n_prompts;
+  j->parts = calloc(n, sizeof *j->parts);
+  if (!j->parts) return fault_set(fault, 500, NULL, "out of memory");
+  j->n_parts = n;
+  for (size_t i = 0; i < n; i++) {
+    JobPart *p = &j->parts[i];
+    *p = (JobPart){.job = j, .first = i * j->ask.n};
+    if (!prefill_build(&j->server->prompts, &j->ask, i, &p->prompt, fault)) return false;
+    j->head.prompt_tokens += p->prompt.ids.len;
+  }
+  return true;
+}
+
 // On a worker: everything up to the engine.
 static void prepare(void *arg) {
   Job *j = arg;
@@ -180,10 +238,9 @@ static void prepare(void *arg) {
   Guide *guide = NULL;
   GuideUse use = GUIDE_NONE;
   log_request_text(j);
-  bool ok = read_body(j, &fault) && prefill_build(&s->prompts, &j->ask, &j->prompt, &fault);
-  j->head.prompt_tokens = j->prompt.ids.len;
+  bool ok = read_body(j, &fault) && build_prompts(j, &fault);
   if (ok && j->count_only) {
-    reply_json(j->request, 200, j->dialect->count(j->prompt.ids.len));
+    reply_json(j->request, 200, j->dialect->count(j->head.prompt_tokens));
     end_job(j);
     return;
   }
@@ -266,6 +323,11 @@ static void prepare_next(Job *j) {
 static void finish(void *arg) {
   Job *j = arg;
   AskFault fault = {0};
+  if (j->refused.status) {
+    fault = j->refused;
+    end_with_fault(j, &fault);
+    return;
+  }
   const bool failed = find_fault(j, &fault);
   count(j);
   const bool left = j->cancelled && !atomic_load(&j->server->stopping); // the client's doing
@@ -296,10 +358,17 @@ static void on_tick(void *user, double now) {
   Job *j = user;
   char text[64] = ": waiting\n\n";
   pthread_mutex_lock(&j->mu);
-  const bool due = j->ej && j->ask.stream && httpd_silence(j->request, now) >= j->server->p.keep_alive;
+  size_t done = 0, total = 0;
+  bool runs = false;
+  for (size_t i = 0; i < j->n_accepted; i++) {
+    runs = runs || j->parts[i].ej;
+    done += j->parts[i].read_done;
+    total += j->parts[i].read_total;
+  }
+  const bool due = runs && !j->refused.status && j->ask.stream &&
+                   httpd_silence(j->request, now) >= j->server->p.keep_alive;
   if (due && j->begun) snprintf(text, sizeof text, ": writing\n\n");
-  if (due && j->read_total && j->read_done < j->read_total)
-    snprintf(text, sizeof text, ": reading %zu/%zu\n\n", j->read_done, j->read_total);
+  if (due && done < total) snprintf(text, sizeof text, ": reading %zu/%zu\n\n", done, total);
   if (due) httpd_write(j->request, text, strlen(text));
   pthread_mutex_unlock(&j->mu);
 }

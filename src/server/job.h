@@ -12,6 +12,17 @@ typedef struct JobChoice {
   double drawn;   // clock_now() of its last token
 } JobChoice;
 
+// One prompt of a request and the engine's job for it: a request has one, but for a list of prompts.
+typedef struct JobPart {
+  Job *job;
+  Prompt prompt;
+  size_t first; // choice of the request: those of the engine's job follow from here
+  // guarded by Job.mu
+  EngineJob *ej; // NULL before it is accepted and behind its last event
+  bool begun;
+  size_t n_ended, read_done, read_total;
+} JobPart;
+
 struct Job {
   Server *server;
   HttpRequest *request;
@@ -20,7 +31,8 @@ struct Job {
   bool count_only;
   char id[64];
   Ask ask;
-  Prompt prompt;
+  JobPart *parts; // [n_parts]
+  size_t n_parts;
   char *tools; // JSON, for the output parser
   ReplyHead head;
   void *state; // the dialect's
@@ -29,14 +41,17 @@ struct Job {
   JobChoice *choices;
 
   pthread_mutex_t mu;
-  EngineJob *ej; // NULL before it is accepted and behind its last event
+  size_t n_accepted; // of the parts, by the engine
+  AskFault refused;  // why the next one was not
   bool cancelled, begun;
-  size_t n_ended, read_done, read_total;
+  size_t n_ended;
   Buf out; // what is written to the stream next
 
   Job *next, **link; // in Server.jobs
 };
 
-void job_event(void *job, const EngineEvent *event); // EngineFn
+void job_event(void *part, const EngineEvent *event); // EngineFn
+// Has the engine end what is left of the job. With `mu` held.
+void job_cancel(Job *j);
 // The last event has come. Nothing of the job is touched behind this call.
 void job_ended(Job *j);

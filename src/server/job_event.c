@@ -106,12 +106,14 @@ static bool on_output(Job *j, size_t choice, const zaya_output_event *o, zaya_er
 
 // --- events ---------------------------------------------------------------------------------------------
 
-static bool on_started(Job *j, const EngineEvent *e, zaya_error *err) {
+static bool on_started(Job *j, JobPart *p, const EngineEvent *e, zaya_error *err) {
+  if (p->begun) return true;
+  p->begun = true;
+  j->head.cached_tokens += e->cached;
+  p->read_done = e->cached;
+  p->read_total = e->total;
   if (j->begun) return true;
   j->begun = true;
-  j->head.cached_tokens = e->cached;
-  j->read_done = e->cached;
-  j->read_total = e->total;
   return !j->ask.stream || (j->dialect->begin(j->state, &j->out, err) && send(j, err));
 }
 
@@ -136,7 +138,7 @@ static AnswerEnd end_of(const Answer *a, const zaya_generate_result *r) {
   }
 }
 
-static void on_done(Job *j, const EngineEvent *e) {
+static void on_done(Job *j, JobPart *p, const EngineEvent *e) {
   Answer *a = &j->answers[e->choice];
   drop_pending(a, &j->choices[e->choice]);
   a->done = true;
@@ -148,35 +150,40 @@ static void on_done(Job *j, const EngineEvent *e) {
     if (a->end != ANSWER_FAILED) a->end = end_of(a, e->result);
     if (a->end == ANSWER_STRING && j->ask.n_stops) a->stop_string = j->ask.stops[e->result->stop_string];
   }
-  if (++j->n_ended == j->n_choices) j->ej = NULL;
+  if (++p->n_ended == j->ask.n) p->ej = NULL;
+  j->n_ended++;
 }
 
-static bool handle(Job *j, const EngineEvent *e, zaya_error *err) {
+static bool handle(Job *j, JobPart *p, const EngineEvent *e, zaya_error *err) {
+  if (j->refused.status && e->kind != ENGINE_DONE && e->kind != ENGINE_FAILED) return true; // nobody hears it
   switch (e->kind) {
-  case ENGINE_STARTED: return on_started(j, e, err);
+  case ENGINE_STARTED: return on_started(j, p, e, err);
   case ENGINE_READING:
-    j->read_done = e->done;
-    j->read_total = e->total;
+    p->read_done = e->done;
+    p->read_total = e->total;
     return true;
   case ENGINE_TOKEN: return on_token(j, e, err);
   case ENGINE_OUTPUT: return on_output(j, e->choice, e->output, err);
   case ENGINE_DONE:
-  case ENGINE_FAILED: on_done(j, e); return true;
+  case ENGINE_FAILED: on_done(j, p, e); return true;
   }
   return true;
 }
 
-void job_event(void *job, const EngineEvent *e) {
-  Job *j = job;
+void job_event(void *part, const EngineEvent *event) {
+  JobPart *p = part;
+  Job *j = p->job;
+  EngineEvent own = *event, *e = &own;
   zaya_error err = {0};
+  own.choice += p->first;
   pthread_mutex_lock(&j->mu);
-  if (!handle(j, e, &err) && !j->cancelled) {
+  if (!handle(j, p, e, &err) && !j->cancelled) {
     j->cancelled = true;
     if (err.status != ZAYA_E_CANCELLED) {
       j->answers[e->choice].end = ANSWER_FAILED;
       j->answers[e->choice].error = err;
     }
-    engine_cancel(j->server->p.engine, e->job);
+    job_cancel(j);
   }
   const bool last = j->n_ended == j->n_choices;
   pthread_mutex_unlock(&j->mu);

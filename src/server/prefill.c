@@ -181,24 +181,27 @@ static bool build_chat(const PromptEnv *env, const Ask *a, Prompt *out, AskFault
   return ok;
 }
 
-static bool build_raw(const PromptEnv *env, const Ask *a, Prompt *out, AskFault *fault) {
+static bool build_raw(const PromptEnv *env, const Ask *a, size_t number, Prompt *out, AskFault *fault) {
+  const json_t *prompt = ask_prompt(a, number);
   zaya_error err = {0};
+  char field[32] = "prompt";
   size_t i;
   json_t *id;
   bool ok = true;
-  if (json_is_string(a->prompt)) {
-    ok = tok_encode(env->tok, json_string_value(a->prompt), json_string_length(a->prompt),
+  if (json_is_string(prompt)) {
+    ok = tok_encode(env->tok, json_string_value(prompt), json_string_length(prompt),
                     TOK_TEMPLATE | TOK_CONTROL, &out->ids, &err);
   } else {
-    json_array_foreach(a->prompt, i, id) ok = ok && ids_add(&out->ids, (int32_t)json_integer_value(id), &err);
+    json_array_foreach(prompt, i, id) ok = ok && ids_add(&out->ids, (int32_t)json_integer_value(id), &err);
   }
-  if (!ok) return fault_take(fault, &err, "prompt");
-  if (!find_marks(env->tok, out)) return fault_set(fault, 500, NULL, "out of memory"); // a client's own chat
-  return out->ids.len || fault_set(fault, 400, NULL, "prompt: it is empty");
+  if (a->many_prompts) snprintf(field, sizeof field, "prompt[%zu]", number);
+  if (ok && !out->ids.len) ok = err_set(&err, ZAYA_E_INVALID, "it is empty");
+  if (!ok) return fault_take(fault, &err, field);
+  return find_marks(env->tok, out) || fault_set(fault, 500, NULL, "out of memory"); // of a client's own chat
 }
 
-bool prefill_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault) {
-  return ask->messages ? build_chat(env, ask, out, fault) : build_raw(env, ask, out, fault);
+bool prefill_build(const PromptEnv *env, const Ask *ask, size_t number, Prompt *out, AskFault *fault) {
+  return ask->messages ? build_chat(env, ask, out, fault) : build_raw(env, ask, number, out, fault);
 }
 
 bool prefill_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault) {

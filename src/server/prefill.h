@@ -21,7 +21,8 @@ typedef struct Prompt {
   bool thinks; // it ends in an open thinking block
 } Prompt;
 
-bool prefill_build(const PromptEnv *env, const Ask *ask, Prompt *out, AskFault *fault);
+// The prompt of that number: 0, but for a list of them.
+bool prefill_build(const PromptEnv *env, const Ask *ask, size_t number, Prompt *out, AskFault *fault);
 // The text that an Ask's messages are rendered to, as /apply-template shows it.
 bool prefill_text(const PromptEnv *env, const Ask *ask, Buf *out, AskFault *fault);
 // The conversation with this answer, as far as it will look when something is said to it: up to the next

@@ -510,12 +510,88 @@ class Chat(unittest.TestCase):
         self.assertEqual(echo, base["prompt"] + choice["text"])
         ids = self.s.json("POST", "/tokenize", {"content": base["prompt"], "add_special": True})["tokens"]
         self.assertEqual(self.s.json("POST", "/v1/completions", {**base, "prompt": ids})["choices"][0]["text"], choice["text"])
-        for field, value in (("prompt", None), ("prompt", {}), ("prompt", [1, "x"]), ("prompt", ["a", "b"]),
-                             ("suffix", "x"), ("best_of", 3), ("prompt", [-5])):
-            with self.subTest(field=field, value=value):
+        for field, value, param in (("prompt", None, 0), ("prompt", {}, 0), ("prompt", [1, "x"], 0), ("prompt", [], 0),
+                                    ("prompt", ["a", []], "prompt[1]"), ("prompt", ["a", 5], "prompt[1]"),
+                                    ("prompt", [[5], [5, -1]], "prompt[1]"), ("prompt", ["a", ""] + [[5, 999999]], "prompt[2]"),
+                                    ("prompt", [[5], "word " * 5000], "prompt[1]"), ("prompt", ["a"] * 300, 0),
+                                    ("prompt", ["a"] * 200, 0), ("prompt", [-5], 0), ("suffix", "x", 0), ("best_of", 3, 0),
+                                    ("logprobs", 21, 0), ("logprobs", True, 0), ("echo", "x", 0), ("max_tokens", 0, 0)):
+            with self.subTest(field=field, value=str(value)[:50]):
                 error = self.s.json("POST", "/v1/completions", {**base, field: value}, status=400)["error"]
-                self.assertEqual(error["param"], field)
+                self.assertEqual(error["param"], param or field)
+                self.assertTrue(error["message"].startswith(error["param"]))
+        self.assertEqual(self.s.json("POST", "/v1/completions", {**base, "echo": True, "logprobs": 1}, status=400)["error"]["param"],
+                         "echo")
+        self.assertEqual(self.s.json("POST", "/v1/completions", {**base, "suffix": "", "best_of": 1})["choices"][0]["text"],
+                         choice["text"])
         self.assertEqual(self.s.call("POST", "/v1/completions", {**base, "prompt": [999999]})[0], 400)
+
+    def test_lists_of_prompts(self):
+        prompts = ["The capital of", "The museum", "one two three"]
+        ids = [self.s.json("POST", "/tokenize", {"content": p, "add_special": True})["tokens"] for p in prompts]
+        base = {"max_tokens": 7, "temperature": 1, "seed": 9, "n": 2, "logprobs": 1}
+        def choices(v):
+            return [(c["index"], c["text"], c["finish_reason"], str(c["logprobs"])) for c in v["choices"]]
+        alone, usage = [], {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        for k, p in enumerate(prompts):
+            v = self.s.json("POST", "/v1/completions", {**base, "prompt": p})
+            alone += [(2 * k + c[0], *c[1:]) for c in choices(v)]
+            usage = {name: usage[name] + v["usage"][name] for name in usage}
+        for prompt in (prompts, ids, [prompts[0], *ids[1:]]):
+            before = self.s.metrics()
+            v = self.s.json("POST", "/v1/completions", {**base, "prompt": prompt})
+            after = self.s.metrics()
+            self.assertEqual(choices(v), alone)
+            self.assertEqual({name: v["usage"][name] for name in usage}, usage)
+            self.assertEqual(after["zaya_prompt_tokens_total"] - before["zaya_prompt_tokens_total"], usage["prompt_tokens"])
+            self.assertEqual(after["zaya_cached_tokens_total"] - before["zaya_cached_tokens_total"],
+                             v["usage"]["prompt_tokens_details"]["cached_tokens"])
+            self.assertEqual(v["usage"]["prompt_tokens_details"]["cached_tokens"], usage["prompt_tokens"] - 3)  # were read before
+        self.assertEqual(choices(self.s.json("POST", "/v1/completions", {**base, "prompt": [prompts[1]]})),
+                         [(i - 2, *rest) for i, *rest in alone[2:4]])
+        events = self.s.stream("/v1/completions", {**base, "prompt": prompts, "stream_options": {"include_usage": True}})
+        texts, ends, offsets = [""] * 6, [None] * 6, [[] for _ in range(6)]
+        for c in [c for e in events for c in e["choices"]]:
+            texts[c["index"]] += c["text"]
+            ends[c["index"]] = c["finish_reason"] or ends[c["index"]]
+            offsets[c["index"]] += (c["logprobs"] or {"text_offset": []})["text_offset"]
+        self.assertEqual([(i, t, e) for i, (t, e) in enumerate(zip(texts, ends))], [c[:3] for c in alone])
+        self.assertTrue(all(o[0] == 0 and o == sorted(o) for o in offsets))
+        self.assertEqual({name: events[-1]["usage"][name] for name in usage}, usage)
+        del base["logprobs"]
+        echoed = self.s.json("POST", "/v1/completions", {**base, "prompt": [ids[0], prompts[1]], "echo": True})["choices"]
+        self.assertEqual([c["text"] for c in echoed], [("<bos>" if i < 2 else "") + prompts[i // 2] + alone[i][1] for i in range(4)])
+        events = self.s.stream("/v1/completions", {**base, "prompt": [ids[0], prompts[1]], "echo": True})
+        self.assertEqual(["".join(c["text"] for e in events for c in e["choices"] if c["index"] == i) for i in range(4)],
+                         [c["text"] for c in echoed])
+        del base["seed"]  # nobody wants the same twice
+        same = self.s.json("POST", "/v1/completions", {**base, "prompt": ["The"] * 8, "temperature": 2, "max_tokens": 16})["choices"]
+        self.assertGreater(len({c["text"] for c in same}), 12)
+
+    def test_a_list_is_accepted_whole_or_not(self):
+        s = Server("--parallel", "2", "--queue", "4", slow=True)
+        try:
+            long = {**LONG, "prompt": ["one", "two", "three"]}
+            body = json.dumps({**long, "stream": True}).encode()
+            c = s.connect()
+            c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            self.assertIn(b"200", c.recv(100))
+            self.assertTrue(s.wait_metric("zaya_running", 2))
+            for stream in (False, True):  # three of the four fit: none is answered
+                code, headers, text = s.call("POST", "/v1/completions", {**long, "prompt": ["a", "b", "c", "d"], "stream": stream})
+                self.assertEqual(code, 429, text)
+                self.assertGreaterEqual(int(headers["retry-after"]), 1)
+                self.assertIn("error", json.loads(text))
+            self.assertTrue(s.wait_metric("zaya_waiting", 1))
+            error = s.json("POST", "/v1/completions", {**long, "prompt": ["a"] * 7}, status=400)["error"]
+            self.assertIn("at most 6", error["message"])
+            c.close()  # ends all of it
+            self.assertTrue(s.wait_metric("zaya_running", 0))
+            self.assertTrue(s.wait_metric("zaya_waiting", 0))
+            v = s.json("POST", "/v1/completions", {"prompt": ["a", "b", "c", "d", "e", "f"], "max_tokens": 2, "temperature": 0})
+            self.assertEqual([c["index"] for c in v["choices"]], list(range(6)))
+        finally:
+            self.assertEqual(s.stop(), 0)
 
     def test_together(self):
         asks = [{**ASK, "seed": i, "temperature": 1, "max_tokens": 30} for i in range(12)]

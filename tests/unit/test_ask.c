@@ -77,6 +77,11 @@ static void test_fields_are_named(void **state) {
   refuses(d, "{" MESSAGES ",\"reasoning_effort\":\"none\",\"thinking_budget\":5}", "thinking_budget");
   refuses(&dialect_completions, "{\"prompt\":[1,-1]}", "prompt");
   refuses(&dialect_completions, "{}", "prompt");
+  refuses(&dialect_completions, "{\"prompt\":[]}", "prompt");
+  refuses(&dialect_completions, "{\"prompt\":[\"a\",[]]}", "prompt[1]");
+  refuses(&dialect_completions, "{\"prompt\":[[1],[2,\"x\"]]}", "prompt[1]");
+  refuses(&dialect_completions, "{\"prompt\":[[1],{}]}", "prompt[1]");
+  refuses(&dialect_completions, "{\"prompt\":[\"a\",3]}", "prompt[1]");
 }
 
 static void test_null_is_absent(void **state) {
