@@ -47,7 +47,7 @@ struct zaya_output {
   Mode mode;
   bool verbatim, no_think; // no_think: an opening tag is stray
   bool or_calls;           // a verbatim answer may turn out to be calls
-  bool after_call, visible, failed, ended;
+  bool after_call, visible, cut, failed, ended;
   Chan answer, reasoning;
   size_t block, call_index;
   Call call;
@@ -336,15 +336,33 @@ static bool holds_call(const Out *o) {
          o->hold.n < len && !memcmp(o->hold.bytes, o->tags[CALL_OPEN], o->hold.n);
 }
 
+// Whether the held bytes are more than half of a tag that counts here.
+static bool holds_tag(const Out *o) {
+  const TagSet *set = tags_now(o);
+  for (int i = 0; i < set->n; i++)
+    if (o->hold.n * 2 > set->len[i] && o->hold.n < set->len[i] &&
+        !memcmp(o->hold.bytes, set->text[i], o->hold.n))
+      return true;
+  return false;
+}
+
+// A tag that was cut off is not shown.
+static bool drop_held(Out *o, size_t n, zaya_error *err) {
+  o->counts.markup += n;
+  return chan_gap(o, o->mode == MODE_THINK ? &o->reasoning : &o->answer, err);
+}
+
+void out_cut(Out *o) { o->cut = true; }
+
 static bool finish(Out *o, zaya_error *err) {
   TagHold hold = o->hold;
-  bool half_call = holds_call(o);
+  const bool half_call = holds_call(o), half_tag = o->cut && o->mode != MODE_VERBATIM && holds_tag(o);
   o->hold.n = 0;
   if (o->mode == MODE_CALL || half_call) {
     if (half_call && !chan_gap(o, &o->answer, err)) return false;
     o->counts.calls += hold.n;
     if (!call_finish(&o->call, hold.bytes, hold.n, err) || !end_call(o, err)) return false;
-  } else if (hold.n && !plain_text(o, hold.bytes, hold.n, err)) {
+  } else if (hold.n && !(half_tag ? drop_held(o, hold.n, err) : plain_text(o, hold.bytes, hold.n, err))) {
     return false;
   }
   if (o->mode == MODE_THINK && !leave_think(o, true, err)) return false;

@@ -13,6 +13,8 @@ Out *out_new(const OutParams *params, zaya_output_fn fn, void *user, zaya_error 
 void out_free(Out *o);
 bool out_feed(Out *o, const char *p, size_t n, zaya_error *err);
 bool out_end(Out *o, zaya_error *err);
+// Before out_end: a limit ended the output, the model did not. What more than half spells a tag then is one.
+void out_cut(Out *o);
 zaya_output_counts out_counts(const Out *o);
 
 // The tags with ZAYA's own for those that are NULL.

@@ -403,6 +403,7 @@ bool turn_rest(Turn *t, const char *bytes, size_t n, zaya_error *err) {
 
 bool turn_end(Turn *t, bool cut, zaya_error *err) {
   bool met = cut || t->phase == FREE || constraint_can_end(t);
+  if (cut) out_cut(t->out);
   if (!out_end(t->out, err)) return false;
   return met || err_set(err, ZAYA_E_INVALID, "the output ended before it met its constraint (%s)",
                         t->constraint.ops->name);

@@ -364,6 +364,46 @@ static void data_or_calls_is_settled_by_the_beginning(void **state) {
   assert_string_equal(events(p, EMPTY_CALL), "C(" EMPTY_CALL ") .");
 }
 
+// A limit fell into a tag: what is surely one is not shown, what may be text is.
+static void tags_that_a_limit_cut_are_not_shown(void **state) {
+  (void)state;
+  static const struct {
+    OutParams params;
+    const char *text, *cut, *ended;
+  } cases[] = {
+      {{.thinking = false}, "<think", ".", "C(<think) ."},
+      {{.thinking = false}, "a\n\n<thi", "C(a) .", "C(a\n\n<thi) ."},
+      {{.thinking = false},
+       "a\n\n<th",
+       "C(a\n\n<th) .",
+       "C(a\n\n<th) ."}, // of a table as well as of a thought
+      {{.thinking = false}, "a <", "C(a <) .", "C(a <) ."},
+      {{.thinking = false}, "a</think", "C(a) .", "C(a</think) ."},
+      {{.thinking = false}, "a<zyphra_tool_respo", "C(a) .", "C(a<zyphra_tool_respo) ."},
+      {{.thinking = true}, "hm\n</thin", "R0(hm) T0 .", "R0(hm\n</thin) T0 ."},
+      {{.thinking = true}, "hm</th", "R0(hm</th) T0 .", "R0(hm</th) T0 ."},
+      {{.verbatim = true}, "<think", ".", "C(<think) ."},
+      {{.verbatim = true}, "{\"a\":\"<think", "C({\"a\":\"<think) .", "C({\"a\":\"<think) ."},
+      {{.verbatim = true, .or_calls = true}, "<think", ".", "C(<think) ."},
+      {{.plain = true}, "<think", "C(<think) .", "C(<think) ."},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int cut = 0; cut < 2; cut++) {
+      Collect c = {0};
+      collect_reset(&c);
+      Out *o = out_new(&cases[i].params, collect_event, &c, NULL);
+      const size_t n = strlen(cases[i].text);
+      for (size_t k = 0; k < n; k++) assert_true(out_feed(o, cases[i].text + k, 1, NULL));
+      if (cut) out_cut(o);
+      assert_true(out_end(o, NULL));
+      assert_string_equal(c.log, cut ? cases[i].cut : cases[i].ended);
+      const zaya_output_counts k = out_counts(o);
+      assert_int_equal(k.reasoning + k.content + k.markup, n);
+      out_free(o);
+      collect_free(&c);
+    }
+}
+
 static void plain_texts_have_no_tags(void **state) {
   (void)state;
   OutParams p = {.plain = true};
@@ -492,6 +532,7 @@ int main(void) {
       cmocka_unit_test(malformed_utf8_is_replaced),
       cmocka_unit_test(verbatim_answers_are_untouched),
       cmocka_unit_test(data_or_calls_is_settled_by_the_beginning),
+      cmocka_unit_test(tags_that_a_limit_cut_are_not_shown),
       cmocka_unit_test(plain_texts_have_no_tags),
       cmocka_unit_test(tags_are_parameters),
       cmocka_unit_test(receivers_can_refuse),

@@ -652,6 +652,19 @@ static void calls_or_data_behind_the_thinking(void **state) {
     }
 }
 
+// A limit falls where the model has written most of an opening tag of several tokens.
+static void a_limit_inside_an_opening_tag_shows_nothing_of_it(void **state) {
+  (void)state;
+  for (int constrained = 0; constrained < 2; constrained++) {
+    TurnParams p = {.out = {.verbatim = constrained}, .may_think = true};
+    if (constrained) p.constraint = choice(several, object);
+    Run r;
+    begin(&r, several, p);
+    say(&r, "<|think");
+    finish(&r, ".");
+  }
+}
+
 static void answers_must_meet_their_constraint(void **state) {
   (void)state;
   for (int cut = 0; cut < 2; cut++) {
@@ -785,6 +798,7 @@ static void random_turn(uint32_t seed) {
     Collect alone = {0};
     collect_reset(&alone);
     Out *o = out_new(&p.out, collect_event, &alone, NULL);
+    if (!ended) out_cut(o);
     assert_true(out_feed(o, r.text.data ? r.text.data : "", r.text.len, NULL) && out_end(o, NULL));
     assert_string_equal(alone.log, r.events.log);
     out_free(o);
@@ -822,6 +836,7 @@ int main(void) {
       cmocka_unit_test(answers_that_look_like_thinking),
       cmocka_unit_test(constrained_tool_calls_are_parsed),
       cmocka_unit_test(calls_or_data_behind_the_thinking),
+      cmocka_unit_test(a_limit_inside_an_opening_tag_shows_nothing_of_it),
       cmocka_unit_test(answers_must_meet_their_constraint),
       cmocka_unit_test(any_model_stays_in_step),
   };
