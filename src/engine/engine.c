@@ -40,10 +40,12 @@ static bool take_work(Engine *e) {
   return go_on;
 }
 
-static void count_cache(Engine *e, double seconds) {
+static void count_memory(Engine *e, double seconds) {
   const PrefixStats s = e->prefix ? prefix_stats(e->prefix) : (PrefixStats){0};
+  const uint64_t kv = run_kv_bytes(e);
   pthread_mutex_lock(&e->mu);
   e->stats.busy_seconds += seconds;
+  e->stats.kv_bytes = kv;
   e->stats.cache_bytes = s.bytes;
   e->stats.cache_entries = s.entries;
   e->stats.cache_evicted = s.evicted;
@@ -58,7 +60,7 @@ static void *engine_main(void *arg) {
     run_admit(e);
     run_draw(e);
     run_step(e);
-    count_cache(e, clock_now() - start);
+    count_memory(e, clock_now() - start);
   }
   for (EngineJob *j = e->jobs; j; j = j->next) atomic_store(&j->cancel, true);
   run_cancelled(e);

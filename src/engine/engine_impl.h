@@ -114,6 +114,7 @@ void run_cancelled(Engine *e);                                 // ends the jobs 
 void run_admit(Engine *e);                                     // gives free places to those that wait
 void run_draw(Engine *e);                                      // draws wherever there are logits
 void run_step(Engine *e);                                      // one step of the model
+uint64_t run_kv_bytes(const Engine *e);                        // of what is running
 void run_free_job(EngineJob *job);
 
 // --- engine_read.c -------------------------------------------------------------------------------

@@ -336,7 +336,7 @@ static void after_reading(Engine *e, Choice *c, size_t rows) {
     emit(c, (EngineEvent){.kind = ENGINE_READING, .done = r->at, .total = r->n, .cached = r->cached});
 }
 
-static uint64_t kv_bytes(const Engine *e) {
+uint64_t run_kv_bytes(const Engine *e) {
   uint64_t tokens = 0;
   for (size_t i = 0; i < e->p.parallel; i++)
     if (e->places[i] && e->places[i]->state) tokens += e->places[i]->state->len;
@@ -349,13 +349,11 @@ static void count_step(Engine *e, size_t n, size_t n_feeds) {
     rows += e->spans[i].n;
     if (i >= n_feeds) read += e->spans[i].n;
   }
-  const uint64_t kv = kv_bytes(e);
   pthread_mutex_lock(&e->mu);
   e->stats.steps++;
   e->stats.step_rows += rows;
   e->stats.read_tokens += read;
   e->stats.prompt_tokens += read;
-  e->stats.kv_bytes = kv;
   e->stats.batch[n_feeds < 16 ? n_feeds : 16]++;
   pthread_mutex_unlock(&e->mu);
 }

@@ -91,11 +91,24 @@ static bool read_stream(const Fields *f, Ask *a) {
          field_bool(&options, "include_usage", &a->include_usage);
 }
 
+// Text is all there is: a client that waits for something else is told so.
+static bool check_modalities(const Fields *f) {
+  const json_t *list = NULL;
+  if (!field_array(f, "modalities", &list)) return false;
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const char *one = json_string_value(json_array_get(list, i));
+    if (!one || strcmp(one, "text")) return field_refuse(f, "modalities", "only \"text\" can be answered");
+  }
+  return true;
+}
+
 static bool parse(const DialectEnv *env, json_t *body, Ask *a, AskFault *fault) {
   ask_init(a, env->defaults, body);
   const Fields f = fields_of(body, fault);
   const char *model = NULL;
-  if (!field_string(&f, "model", &model) || !read_messages(&f, a) || !read_tools(&f, a)) return false;
+  if (!field_string(&f, "model", &model) || !read_messages(&f, a) || !read_tools(&f, a) ||
+      !check_modalities(&f))
+    return false;
   if (!ask_read_sampling(&f, a) || !ask_read_stops(&f, "stop", a) || !ask_read_bias(&f, "logit_bias", a))
     return false;
   if (!field_size(&f, "max_tokens", 1, INT32_MAX, &a->max_tokens) ||

@@ -95,6 +95,7 @@ static void take_refusal(AskFault *fault, EngineRefusal why, const zaya_error *e
   case ENGINE_STOPPING: fault_set(fault, 503, "stopping", "the server is shutting down"); return;
   default: fault_take(fault, err, NULL);
   }
+  if (!strncmp(err->message, "logit_bias: ", 12)) snprintf(fault->field, sizeof fault->field, "logit_bias");
 }
 
 // Prompts of a list are asked as each would be alone; only what nobody gave a seed is not to be the same

@@ -220,10 +220,11 @@ static bool read_thinking(const Fields *f, Ask *a) {
   return true;
 }
 
-// output_config.format: {"type": "json_schema", "schema"}.
+// output_config.format, or output_format as clients first wrote it: {"type": "json_schema", "schema"}.
 static bool read_form(const Fields *f, Ask *a) {
   Fields config;
-  return field_enter(f, "output_config", &config) && ask_read_format(&config, "format", a);
+  return field_enter(f, "output_config", &config) && ask_read_format(&config, "format", a) &&
+         ask_read_format(f, "output_format", a);
 }
 
 static bool parse(const DialectEnv *env, json_t *body, Ask *a, AskFault *fault) {

@@ -126,12 +126,24 @@ static bool replace_calls(TmplOut *t, const Raws *raws) {
 
 // --- rendering -----------------------------------------------------------------------------------------
 
+// What the template refuses, without the folder that it lies in: clients need not know that.
+static bool take_refusal(AskFault *fault, const zaya_error *err) {
+  const char *end = strstr(err->message, ": "), *name = err->message;
+  for (const char *p = err->message; end && p < end; p++)
+    if (*p == '/') name = p + 1;
+  zaya_error rest = {.status = err->status};
+  snprintf(rest.message, sizeof rest.message, "%s", name);
+  return fault_take(fault, &rest, "messages");
+}
+
 // "/messages/2/content/0: what" names the field messages[2].content[0].
 static bool take_pointer(AskFault *fault, const zaya_error *err) {
   const char *m = err->message, *end = strstr(m, ": ");
   char field[160];
   size_t n = 0;
-  if (*m != '/' || !end || end - m > 100) return fault_take(fault, err, NULL);
+  if (err->status == ZAYA_E_MEMORY) return fault_take(fault, err, NULL);
+  if ((strncmp(m, "/messages", 9) && strncmp(m, "/tools", 6)) || !end || end - m > 100)
+    return take_refusal(fault, err);
   for (const char *p = m + 1; p < end && n + 4 < sizeof field;) {
     const size_t len = strcspn(p, "/:");
     const bool index = len && strspn(p, "0123456789") == len;

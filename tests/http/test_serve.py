@@ -369,6 +369,9 @@ class Chat(unittest.TestCase):
                "tools": [{"name": f["name"], "input_schema": f["parameters"]}]}
         v = self.s.json("POST", "/v1/messages", ask)
         self.assertEqual(([b["type"] for b in v["content"]], v["stop_reason"]), (["tool_use"], "tool_use"))
+        old = {k: v for k, v in ask.items() if k != "output_config"}
+        v = self.s.json("POST", "/v1/messages", {**old, "output_format": ask["output_config"]["format"], "tool_choice": {"type": "none"}})
+        self.assertIn("sure", json.loads(v["content"][0]["text"]))
         v = self.s.json("POST", "/v1/messages", {**ask, "tool_choice": {"type": "none"}})
         self.assertIn("sure", json.loads(v["content"][0]["text"]))
         self.assertEqual(v["stop_reason"], "end_turn")
@@ -419,6 +422,11 @@ class Chat(unittest.TestCase):
             with self.subTest(field=field):
                 self.refuse(400, field, messages=messages)
         self.refuse(400, "tools[0].function.name", tools=[{"type": "function", "function": {}}])
+        self.refuse(400, "modalities", modalities=["text", "audio"])
+        self.refuse(400, "logit_bias", logit_bias={"99999999": 1})
+        refused = self.refuse(400, "messages", messages=[{"role": "robot", "content": "x"}])  # by the template
+        self.assertIn("robot", refused["message"])
+        self.assertNotIn("/", refused["message"].split("(at")[0])  # no folder of the server's
         self.assertIn("Paris", self.ask(unheard_of={"a": 1}, user="me")["choices"][0]["message"]["content"])
 
     def test_content_parts_and_roles(self):
@@ -541,6 +549,7 @@ class Chat(unittest.TestCase):
             before = self.s.metrics()
             v = self.s.json("POST", "/v1/completions", {**base, "prompt": prompt})
             after = self.s.metrics()
+            self.assertTrue(self.s.wait_metric("zaya_kv_bytes", 0))  # of what runs
             self.assertEqual(choices(v), alone)
             self.assertEqual({name: v["usage"][name] for name in usage}, usage)
             self.assertEqual(after["zaya_prompt_tokens_total"] - before["zaya_prompt_tokens_total"], usage["prompt_tokens"])
