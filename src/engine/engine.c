@@ -82,9 +82,9 @@ static bool check_params(const EngineParams *p, zaya_error *err) {
 static bool allocate(Engine *e, zaya_error *err) {
   const size_t P = e->p.parallel, V = e->n_vocab;
   e->known = calloc(MASK_WORDS(V), sizeof *e->known);
-  e->places = calloc(P, sizeof *e->places);
-  e->in_step = calloc(P, sizeof *e->in_step);
-  e->readers = calloc(P, sizeof *e->readers);
+  e->places = calloc(P, sizeof(Choice *));
+  e->in_step = calloc(P, sizeof(Choice *));
+  e->readers = calloc(P, sizeof(Choice *));
   e->spans = calloc(P, sizeof *e->spans);
   e->left = calloc(2 * P, sizeof *e->left);
   e->logits = malloc(P * V * sizeof *e->logits);

@@ -207,7 +207,7 @@ static void drop_first(Engine *e) {
 
 static void save_first(Engine *e) {
   Prepared *p = e->prepared;
-  if (!p || !p->unsaved) return;
+  if (!p || !p->unsaved || !p->reading.state) return;
   prefix_keep_state(e->prefix, p->reading.state);
   read_store(e, p->reading.state);
   p->unsaved = false;

@@ -23,7 +23,7 @@ struct Entry {
 struct Prefix {
   StateShape shape;
   uint64_t budget;
-  Entry root; // the empty sequence
+  Entry *root; // the empty sequence
   Entry *newest, *oldest;
   PrefixStats stats;
 };
@@ -63,7 +63,7 @@ static void link_newest(Prefix *p, Entry *e) {
 
 // The entry was used, and with it all that lie on the way.
 static void touch(Prefix *p, Entry *e) {
-  for (; e != &p->root; e = e->parent) {
+  for (; e != p->root; e = e->parent) {
     unlink_use(p, e);
     link_newest(p, e);
   }
@@ -134,14 +134,17 @@ static void drop(Prefix *p, Entry *e) {
 
 void prefix_shrink(Prefix *p, uint64_t bytes) {
   while (p->oldest && p->stats.bytes > bytes) {
-    drop(p, p->oldest);
+    Entry *e = p->oldest;
+    e->older = NULL; // nothing is
+    drop(p, e);
     p->stats.evicted++;
   }
 }
 
 Prefix *prefix_new(const StateShape *shape, uint64_t budget, zaya_error *err) {
   Prefix *p = calloc(1, sizeof *p);
-  if (!p) {
+  if (!p || !(p->root = calloc(1, sizeof *p->root))) {
+    free(p);
     err_memory(err, sizeof *p, "the prefix cache");
     return NULL;
   }
@@ -153,6 +156,7 @@ Prefix *prefix_new(const StateShape *shape, uint64_t budget, zaya_error *err) {
 void prefix_free(Prefix *p) {
   if (!p) return;
   prefix_shrink(p, 0);
+  free(p->root);
   free(p);
 }
 
@@ -161,7 +165,7 @@ PrefixStats prefix_stats(const Prefix *p) { return p->stats; }
 // --- looking and keeping -----------------------------------------------------------------------------
 
 size_t prefix_advance(Prefix *p, State *s, const int32_t *ids, size_t limit) {
-  Entry *at = &p->root, *best = NULL, *next;
+  Entry *at = p->root, *best = NULL, *next;
   size_t len = 0, best_len = 0;
   for (; limit - len >= KERN_BLOCK && (next = find(at, ids + len, KERN_BLOCK)); at = next) {
     len += KERN_BLOCK;
@@ -183,7 +187,7 @@ size_t prefix_advance(Prefix *p, State *s, const int32_t *ids, size_t limit) {
 }
 
 size_t prefix_common(const Prefix *p, const int32_t *ids, size_t n) {
-  const Entry *at = &p->root;
+  const Entry *at = p->root;
   size_t len = 0, more = 0;
   for (const Entry *next; n - len >= KERN_BLOCK && (next = find(at, ids + len, KERN_BLOCK)); at = next)
     len += KERN_BLOCK;
@@ -197,14 +201,14 @@ size_t prefix_common(const Prefix *p, const int32_t *ids, size_t n) {
 }
 
 void prefix_keep(Prefix *p, const State *s, size_t n, float *cca) {
-  Entry *e = &p->root, *next = e;
+  Entry *e = p->root, *next = e;
   for (size_t at = 0; next && at < n; at += KERN_BLOCK) {
     const unsigned here = n - at < KERN_BLOCK ? (unsigned)(n - at) : KERN_BLOCK;
     next = find(e, s->ids + at, here);
     if (!next) next = add(p, e, s->ids + at, here, s->pages[at / KERN_BLOCK]);
     if (next) e = next;
   }
-  if (!next || e == &p->root || e->cca)
+  if (!next || e == p->root || e->cca)
     free(cca);
   else
     set_cca(p, e, cca);
@@ -225,7 +229,7 @@ static void tell(Entry *e, size_t page, PrefixFn fn, void *user) {
 }
 
 void prefix_walk(Prefix *p, const int32_t *ids, size_t n, PrefixFn fn, void *user) {
-  Entry *at = &p->root;
+  Entry *at = p->root;
   for (size_t len = 0; at; len += KERN_BLOCK) {
     for (Entry *e = at->children; e; e = e->next)
       if (e->cca && e->n < KERN_BLOCK && e->n <= n - len && !memcmp(e->ids, ids + len, e->n * sizeof *ids))

@@ -327,9 +327,8 @@ static void release(Store *s) {
 }
 
 static bool open_folder(Store *s, const char *dir, zaya_error *err) {
-  s->dir = malloc(strlen(dir) + 1);
+  s->dir = strdup(dir);
   if (!s->dir) return err_memory(err, strlen(dir) + 1, "a path");
-  strcpy(s->dir, dir);
   if (!files_make_dirs(dir, false, err)) return false;
   s->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (s->fd < 0) return err_errno(err, errno, "%s: cannot open the cache folder", dir);

@@ -37,7 +37,7 @@ def chat(question, i):
         body["messages"].insert(0, {"role": "system", "content": STORY})
     if i % 7 == 2:
         body.update(n=2, temperature=1.0, seed=i)
-    if i % 8 == 3:
+    if i % 8 == 3 or i % 10 == 0:
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
     if i % 9 == 4:
         body.update(logprobs=True, top_logprobs=2)
@@ -45,7 +45,8 @@ def chat(question, i):
 
 
 def completion(question, i):
-    return "/v1/completions", {"prompt": question, "max_tokens": 24, "temperature": 0.8, "seed": i}
+    prompt = [question, STORY] if i % 4 == 1 else question
+    return "/v1/completions", {"prompt": prompt, "max_tokens": 24, "temperature": 0.8, "seed": i}
 
 
 def response(question, i):
@@ -122,13 +123,13 @@ def _chat_stream(data):
 def _completion(data, stream):
     if not stream:
         return [(c["text"], c["finish_reason"]) for c in json.loads(data)["choices"]]
-    text, finish = "", None
+    choices = {}
     for _, t in events(data):
         if t != "[DONE]":
             for c in json.loads(t)["choices"]:
-                text += c.get("text") or ""
-                finish = c.get("finish_reason") or finish
-    return [(text, finish)]
+                text, finish = choices.get(c["index"], ("", None))
+                choices[c["index"]] = text + (c.get("text") or ""), c.get("finish_reason") or finish
+    return [choices[i] for i in sorted(choices)]
 
 
 def _response(v):
