@@ -125,12 +125,11 @@ static json_t *output_json(const ResponsesState *s, const Answer *a) {
 // --- the response -----------------------------------------------------------------------------------------
 
 static json_t *usage_json(const ReplyHead *head, const Answer *a) {
-  const size_t drawn = answer_tokens(a, 1);
+  const size_t drawn = answer_tokens(a, 1), total = head->prompt_tokens + drawn;
   return json_pack("{s:I, s:{s:I}, s:I, s:{s:I}, s:I}", "input_tokens", (json_int_t)head->prompt_tokens,
                    "input_tokens_details", "cached_tokens", (json_int_t)head->cached_tokens, "output_tokens",
                    (json_int_t)drawn, "output_tokens_details", "reasoning_tokens",
-                   (json_int_t)answer_thinking_tokens(a), "total_tokens",
-                   (json_int_t)(head->prompt_tokens + drawn));
+                   (json_int_t)answer_thinking_tokens(a), "total_tokens", (json_int_t)total);
 }
 
 // A field of the request as it came; `fallback` (taken over) where there is none.
