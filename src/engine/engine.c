@@ -236,10 +236,12 @@ static EngineJob *make_job(Engine *e, const EngineRequest *r, zaya_error *err) {
 // With `mu` held.
 static EngineRefusal enqueue(Engine *e, EngineJob *job, zaya_error *err) {
   const size_t n = job->r.n_choices;
+  const uint64_t most = e->p.parallel + e->p.queue;
+  const uint64_t taken = e->stats.running + e->stats.waiting; // without those whose last event is under way
   if (e->draining) return refuse(ENGINE_STOPPING, err, ZAYA_E_CANCELLED, "the engine is being stopped");
-  if (n > e->p.parallel + e->p.queue || e->n_live > e->p.parallel + e->p.queue - n) {
-    err_set(err, ZAYA_E_LIMIT, "%zu answers are being written or wait, at most %zu may", e->n_live,
-            e->p.parallel + e->p.queue);
+  if (n > most || taken > most - n) {
+    err_set(err, ZAYA_E_LIMIT, "%llu answers are being written or wait, at most %llu may",
+            (unsigned long long)taken, (unsigned long long)most);
     return ENGINE_QUEUE_FULL;
   }
   e->n_live += n;

@@ -575,7 +575,7 @@ class Chat(unittest.TestCase):
                          [c["text"] for c in echoed])
         del base["seed"]  # nobody wants the same twice
         same = self.s.json("POST", "/v1/completions", {**base, "prompt": ["The"] * 8, "temperature": 2, "max_tokens": 16})["choices"]
-        self.assertGreater(len({c["text"] for c in same}), 12)
+        self.assertGreater(len({c["text"] for c in same}), 4)  # of one seed there would be two
 
     def test_a_list_is_accepted_whole_or_not(self):
         s = Server("--parallel", "2", "--queue", "4", slow=True)
