@@ -34,7 +34,7 @@ static void walk(const Gram *g) {
       size_t n;
       const char *s = vocab_piece(v, i, &n);
       zaya_error err = {0};
-      bool takes = match_accept(m, s, n, &err);
+      bool takes = n && match_accept(m, s, n, &err); // 0xFF is no text: never
       if (err.status == ZAYA_E_LIMIT) break;
       if (takes != (bits[i >> 6] >> (i & 63) & 1)) abort();
       m->state = before;
