@@ -84,12 +84,16 @@ unsigned cpu_features(void) {
   const bool fma_f16c = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX);
   const unsigned long long saved = saved_registers();
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  const unsigned last = a; // subleaf
   if ((saved & 0x6) == 0x6 && fma_f16c && (b & bit_AVX2)) f |= CPU_AVX2;
   const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
   if ((f & CPU_AVX2) && (saved & 0xE6) == 0xE6 && (b & wide) == wide && (c & bit_AVX512VNNI))
     f |= CPU_AVX512_VNNI;
   const unsigned tiles = 1u << 24 | 1u << 25; // AMX-TILE, AMX-INT8
   if ((d & tiles) == tiles && (saved & 0x60000) == 0x60000 && may_use_tiles()) f |= CPU_AMX_INT8;
+  // Subleaf 1 is there from what subleaf 0 says its last one is; this bit has no name in older headers.
+  if ((f & CPU_AVX2) && last >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4))
+    f |= CPU_AVX_VNNI;
   return f;
 }
 #elif defined(__aarch64__) && defined(__linux__)

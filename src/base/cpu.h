@@ -11,6 +11,7 @@ enum {
   CPU_AVX2 = 1,        // with FMA and F16C
   CPU_AVX512_VNNI = 2, // F, BW, VL, DQ and VNNI
   CPU_DOTPROD = 4,     // arm64: sdot
+  CPU_AVX_VNNI = 8,    // what CPU_AVX2 has, and vpdpbusd on 256 bits without AVX-512
   CPU_AMX_INT8 = 16,   // tiles and their int8 products, which the system lets this process use
 };
 // Asks the system for the tiles where it wants to be asked: first called before there are threads.

@@ -17,6 +17,7 @@ static const struct {
 #if defined(__x86_64__)
     {&kern_amx, CPU_AMX_INT8 | CPU_AVX512_VNNI},
     {&kern_avx512, CPU_AVX512_VNNI},
+    {&kern_avxvnni, CPU_AVX_VNNI},
     {&kern_avx2, CPU_AVX2},
 #elif defined(__aarch64__)
     {&kern_neon, CPU_DOTPROD},

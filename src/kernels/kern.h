@@ -136,7 +136,7 @@ enum { KERN_PEAK_OPS = 8192 };
 
 extern const Kern kern_scalar;
 #if defined(__x86_64__)
-extern const Kern kern_avx2, kern_avx512, kern_amx;
+extern const Kern kern_avx2, kern_avxvnni, kern_avx512, kern_amx;
 #elif defined(__aarch64__)
 extern const Kern kern_neon;
 #endif
