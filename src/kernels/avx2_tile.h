@@ -232,6 +232,9 @@ INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, c
                      .next = w->w + 16 * w->w_stride,
                      .next_stride = w->w_stride};
     for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
+    for (int r = 0; r < 16; r++) // nobody asked for the first rows of a piece of work
+      for (size_t at = 0; at < w->groups * 4 * (size_t)BITS; at += 64)
+        _mm_prefetch((const char *)rows.code[r] + at, _MM_HINT_T0);
     tile_floats(w, w->scales, scratch->scale);
     tile_floats(w, w->biases, scratch->bias);
     t = whole_tiles(BITS, &rows, x, w->rows, n, y, y_stride);
