@@ -21,39 +21,60 @@ INLINE Lanes exact_tail(Lanes a, const uint8_t *w, bool f16, const float *x, siz
   return (Lanes){_mm256_loadu_ps(lane), _mm256_loadu_ps(lane + 8)};
 }
 
-// NR rows of float32 or float16 times one token.
-INLINE void exact_tile(const int NR, bool f16, const uint8_t *w, size_t w_stride, size_t n, const float *x,
-                       float *y) {
-  Lanes acc[4];
-  for (int r = 0; r < NR; r++) acc[r] = lanes_zero();
+INLINE __m256 load_weights(bool f16, const uint8_t *row, size_t i) {
+  return f16 ? load_f16(row + 2 * i) : _mm256_loadu_ps((const float *)(const void *)(row + 4 * i));
+}
+
+// NR rows of float32 or float16 times NT tokens: NR * NT pairs of sums at most 6, for the registers.
+INLINE void exact_tile(const int NR, const int NT, bool f16, const uint8_t *w, size_t w_stride, size_t n,
+                       const float *x, size_t x_stride, float *y, size_t y_stride) {
+  Lanes acc[6];
+#pragma GCC unroll 6
+  for (int k = 0; k < NR * NT; k++) acc[k] = lanes_zero();
   for (size_t i = 0; i + 16 <= n; i += 16) {
-    const __m256 x0 = _mm256_loadu_ps(x + i), x1 = _mm256_loadu_ps(x + i + 8);
+    if (f16 && NT == 1 && i % 32 == 0)
 #pragma GCC unroll 4
-    for (int r = 0; r < NR; r++) {
-      const uint8_t *row = w + (size_t)r * w_stride;
-      const __m256 w0 =
-          f16 ? load_f16(row + 2 * i) : _mm256_loadu_ps((const float *)(const void *)(row + 4 * i));
-      const __m256 w1 =
-          f16 ? load_f16(row + 2 * i + 16) : _mm256_loadu_ps((const float *)(const void *)(row + 4 * i + 32));
-      acc[r].lo = _mm256_add_ps(acc[r].lo, _mm256_mul_ps(w0, x0));
-      acc[r].hi = _mm256_add_ps(acc[r].hi, _mm256_mul_ps(w1, x1));
+      for (size_t r = 0; r < (size_t)NR;
+           r++) // the next rows, which begin too far away for the processor to know
+        _mm_prefetch((const char *)w + (r + (size_t)NR) * w_stride + 2 * i, _MM_HINT_T0);
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; h++) {
+      __m256 wv[4];
+#pragma GCC unroll 4
+      for (int r = 0; r < NR; r++) wv[r] = load_weights(f16, w + (size_t)r * w_stride, i + 8 * h);
+#pragma GCC unroll 4
+      for (int t = 0; t < NT; t++) {
+        const __m256 xv = _mm256_loadu_ps(x + (size_t)t * x_stride + i + 8 * h);
+#pragma GCC unroll 4
+        for (int r = 0; r < NR; r++) {
+          __m256 *a = h ? &acc[r * NT + t].hi : &acc[r * NT + t].lo;
+          *a = _mm256_add_ps(*a, _mm256_mul_ps(wv[r], xv));
+        }
+      }
     }
   }
-  for (int r = 0; r < NR; r++) {
-    if (n % 16) acc[r] = exact_tail(acc[r], w + (size_t)r * w_stride, f16, x, n);
-    y[r] = add_lanes(acc[r]);
-  }
+#pragma GCC unroll 4
+  for (int r = 0; r < NR; r++)
+#pragma GCC unroll 4
+    for (int t = 0; t < NT; t++) {
+      Lanes a = acc[r * NT + t];
+      if (n % 16) a = exact_tail(a, w + (size_t)r * w_stride, f16, x + (size_t)t * x_stride, n);
+      y[(size_t)t * y_stride + (size_t)r] = add_lanes(a);
+    }
 }
 
 float avx2_dot(const float *a, const float *b, size_t n) {
   float y;
-  exact_tile(1, false, (const uint8_t *)a, 0, n, b, &y);
+  exact_tile(1, 1, false, (const uint8_t *)a, 0, n, b, 0, &y, 0);
   return y;
 }
 
 void avx2_dot_rows(const float *w, const float *x, size_t x_stride, size_t n_x, size_t n, float *y,
                    size_t y_stride) {
-  for (size_t t = 0; t < n_x; t++) y[t * y_stride] = avx2_dot(w, x + t * x_stride, n);
+  size_t t = 0;
+  for (; t + 4 <= n_x; t += 4)
+    exact_tile(1, 4, false, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+  for (; t < n_x; t++) y[t * y_stride] = avx2_dot(w, x + t * x_stride, n);
 }
 
 void avx2_axpy(float a, const float *x, float *y, size_t n) {
@@ -64,15 +85,26 @@ void avx2_axpy(float a, const float *x, float *y, size_t n) {
   for (; i < n; i++) y[i] += a * x[i];
 }
 
+// Rows of float16, NR of them, times all tokens.
+INLINE void f16_rows(const int NR, const uint8_t *w, size_t w_stride, size_t n, const float *x,
+                     size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+  size_t t = 0;
+  for (; n_x - t == 3 || n_x - t > 4; t += 3)
+    exact_tile(NR, 3, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+  for (; t + 2 <= n_x; t += 2)
+    exact_tile(NR, 2, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+}
+
 void avx2_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x, size_t x_stride,
                    size_t n_x, float *y, size_t y_stride) {
   size_t r = 0;
-  for (; r + 4 <= rows; r += 4, w += 4 * w_stride)
-    for (size_t t = 0; t < n_x; t++)
-      exact_tile(4, true, w, w_stride, n, x + t * x_stride, y + t * y_stride + r);
+  for (; n_x == 1 && r + 4 <= rows; r += 4, w += 4 * w_stride)
+    exact_tile(4, 1, true, w, w_stride, n, x, x_stride, y + r, y_stride);
+  for (; n_x > 1 && r + 2 <= rows; r += 2, w += 2 * w_stride)
+    f16_rows(2, w, w_stride, n, x, x_stride, n_x, y + r, y_stride);
   for (; r < rows; r++, w += w_stride)
     for (size_t t = 0; t < n_x; t++)
-      exact_tile(1, true, w, w_stride, n, x + t * x_stride, y + t * y_stride + r);
+      exact_tile(1, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
 }
 
 // --- quantizing activations ----------------------------------------------------------------------
