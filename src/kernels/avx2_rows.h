@@ -113,6 +113,10 @@ INLINE Lanes add_block(const int BITS, Lanes acc, const uint8_t *codes, const ui
   return acc;
 }
 
+// Bytes of codes to ask for ahead of use. From mapped memory, one thread: 4 bits 21 GB/s at 2 KiB, 25 at 6; 8
+// bits 19 without, 29 at 2 KiB, 33 at 6; with their scales and biases asked for as well 26.
+enum { ROWS_AHEAD = 6144 };
+
 INLINE void rows_any(const int BITS, const KernRows *w, const KernActs *x, size_t first_x, size_t n_x,
                      float *y, size_t y_stride) {
   Row row;
@@ -125,8 +129,9 @@ INLINE void rows_any(const int BITS, const KernRows *w, const KernActs *x, size_
       size_t g = 0;
       for (; g < row.whole; g += 16) {
         const uint8_t *c = row.codes + g / 16 * BLOCK(BITS);
+#pragma GCC unroll 8
         for (size_t ahead = 0; ahead < BLOCK(BITS); ahead += 64)
-          _mm_prefetch((const char *)c + 8 * BLOCK(BITS) + ahead, _MM_HINT_T0);
+          _mm_prefetch((const char *)c + ROWS_AHEAD + ahead, _MM_HINT_T0);
         acc = add_block(BITS, acc, c, row.s + g * 2, row.b + g * 2, q + g * 32, xs + g, xq + g);
       }
       if (g < w->groups)

@@ -207,28 +207,32 @@ static void check_panel(const Kern *k) {
   }
 }
 
-// Tiles of tokens against the rows of the truth, for numbers of tokens that leave all kinds of tails.
+// R rows of n groups times T tokens in tiles, against the rows of the truth.
+static void check_tile_of(const Kern *k, int bits, size_t n, size_t R, size_t T) {
+  KernActs x = acts(T, n, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
+  const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
+  x.tile_q = guard_alloc(tiles * x.groups * 512);
+  x.tile_scale = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+  x.tile_sum = guard_alloc(tiles * x.groups * KERN_TILE * 4);
+  for (size_t t = 0; t < tiles; t++) k->pack_tile(&x, t, T);
+  const KernRows w = rows_of(R, n, bits);
+  const KernPanel scratch = panel_of(n);
+  float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
+  begin(k, T);
+  (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y0, R);
+  end(k);
+  (bits == 4 ? kern_scalar.rows_q4 : kern_scalar.rows_q8)(&w, &x, 0, T, y1, R);
+  same("y", y0, y1, T * R * 4, n, T);
+  guard_free_all();
+}
+
+// For every number of tokens that leaves another tail, and every way to fill two tiles.
 static void check_tile(const Kern *k, int bits) {
   if (!k->pack_tile) return;
   kernel = bits == 4 ? "tile_q4" : "tile_q8";
-  for (int i = 0; i < N_GROUP_COUNTS; i++) {
-    const size_t n = group_counts[i], R = i % 3 ? 16 : 1 + (size_t)i % 16, T = 1 + next_u32() % 51;
-    KernActs x = acts(T, n, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
-    const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
-    x.tile_q = guard_alloc(tiles * x.groups * 512);
-    x.tile_scale = guard_alloc(tiles * x.groups * KERN_TILE * 4);
-    x.tile_sum = guard_alloc(tiles * x.groups * KERN_TILE * 4);
-    for (size_t t = 0; t < tiles; t++) k->pack_tile(&x, t, T);
-    const KernRows w = rows_of(R, n, bits);
-    const KernPanel scratch = panel_of(n);
-    float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
-    begin(k, T);
-    (bits == 4 ? k->tile_q4 : k->tile_q8)(&w, &scratch, &x, T, y0, R);
-    end(k);
-    (bits == 4 ? kern_scalar.rows_q4 : kern_scalar.rows_q8)(&w, &x, 0, T, y1, R);
-    same("y", y0, y1, T * R * 4, n, T);
-    guard_free_all();
-  }
+  for (int i = 0; i < N_GROUP_COUNTS; i++)
+    check_tile_of(k, bits, group_counts[i], i % 3 ? 16 : 1 + (size_t)i % 16, 1 + next_u32() % 51);
+  for (size_t T = 1; T <= 2 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 1 + T % 16, T);
 }
 
 // Panels of codes of 8 bits in plain order, against the rows of the same codes.
@@ -413,6 +417,15 @@ static void time_tile(const Kern *k, int bits, size_t T) {
   guard_free_all();
 }
 
+static void time_peaks(const Kern *k) {
+  double start = now();
+  (void)k->peak_int8(20000);
+  report("peak_int8", KERN_PEAK_OPS * 20000.0, "GOP/s", start, 1);
+  start = now();
+  (void)k->peak_f32(20000);
+  report("peak_f32", KERN_PEAK_OPS * 20000.0, "GFLOP/s", start, 1);
+}
+
 static void time_others(const Kern *k) {
   const size_t n = 2048;
   const uint8_t *w = (const uint8_t *)halves(256 * n, PLAIN);
@@ -469,6 +482,7 @@ static void check(const Kern *k, const char *name) {
 
 static void print_times(const Kern *k) {
   flavour = PLAIN;
+  time_peaks(k);
   time_rows(k, 4, 1);
   time_rows(k, 4, 4);
   time_rows(k, 8, 1);
@@ -480,6 +494,7 @@ static void print_times(const Kern *k) {
   time_tile(k, 4, 32);
   time_tile(k, 4, 128);
   time_tile(k, 8, 8);
+  time_tile(k, 8, 32);
   time_others(k);
 }
 
