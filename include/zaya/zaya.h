@@ -289,7 +289,7 @@ typedef struct zaya_model_info {
   uint64_t token_bytes;     // bytes of weights that one generated token reads, output head included
   uint64_t token_ops;  // operations of one prompt token (a multiply-add is two), without head and attention
   int n_threads;       // threads in use
-  const char *kernels; // the processor rung in use: "amx", "avx512", "avx2", "neon", "scalar". The
+  const char *kernels; // the processor rung in use: "amx", "avx512", "avxvnni", "avx2", "neon", "scalar". The
                        // environment variable ZAYA_CPU, read when a model is opened, asks for another one
 } zaya_model_info;
 
@@ -396,8 +396,9 @@ ZAYA_API const char *zaya_part_name(zaya_part part);
 ZAYA_API void zaya_model_profile(zaya_model *model, bool on);
 ZAYA_API zaya_profile zaya_model_get_profile(const zaya_model *model);
 
-// The kernels that this processor can run, fastest first ("amx", "avx512", "avx2", "neon", "scalar"); NULL
-// behind the last. And those that a model opened now would run: the first, or what ZAYA_CPU asks for.
+// The kernels that this processor can run, fastest first ("amx", "avx512", "avxvnni", "avx2", "neon",
+// "scalar"); NULL behind the last. And those that a model opened now would run: the first, or what ZAYA_CPU
+// asks for.
 ZAYA_API const char *zaya_kernels_available(size_t i);
 ZAYA_API const char *zaya_kernels_chosen(zaya_error *err);
 
