@@ -2,12 +2,16 @@
 #include "test.h"
 
 #include "base/buf.h"
+#include "base/cpu.h"
 #include "base/error.h"
 #include "base/pool.h"
 #include "base/size.h"
+#include "base/warm.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static void first_failure_wins(void **state) {
   (void)state;
@@ -174,6 +178,52 @@ static void shares_cover_the_range(void **state) {
     }
 }
 
+// Kilobytes of a file's map that this process has mapped pages for; -1 where the system does not say.
+static long mapped_kib(const char *path) {
+  char line[512];
+  long kib = -1;
+  bool here = false;
+  FILE *f = fopen("/proc/self/smaps", "r");
+  while (f && fgets(line, sizeof line, f)) {
+    if (strstr(line, path)) here = true;
+    if (here && sscanf(line, "Rss: %ld kB", &kib) == 1) break;
+  }
+  if (f) fclose(f);
+  return kib;
+}
+
+enum { WARM_BYTES = 40 << 20 }; // more than two pieces
+
+static void maps_are_brought_into_memory(void **state) {
+  (void)state;
+  char path[] = "/tmp/zaya-warm-XXXXXX";
+  const int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  assert_int_equal(ftruncate(fd, WARM_BYTES), 0);
+  zaya_error err = {0};
+  Map m;
+  assert_true(map_open(&m, path, &err));
+  Warm *w = warm_start(&m, 1);
+  const struct timespec moment = {.tv_nsec = 10000000};
+  const bool can = w && cpu_fetch_pages(m.data, 1); // older systems cannot
+  for (int i = 0; can && mapped_kib(path) < WARM_BYTES / 1024 && i < 3000; i++) nanosleep(&moment, NULL);
+  if (can) assert_int_equal(mapped_kib(path), WARM_BYTES / 1024);
+  warm_stop(w);
+  assert_int_equal(ftruncate(fd, 0), 0); // what the map promised is gone: no signal, no endless thread
+  warm_stop(warm_start(&m, 1));
+  map_close(&m);
+  close(fd);
+  unlink(path);
+}
+
+static void what_does_not_fit_is_left(void **state) {
+  (void)state;
+  const Map huge[] = {{(const uint8_t *)"", SIZE_MAX / 2}, {(const uint8_t *)"", SIZE_MAX - 4}};
+  assert_null(warm_start(huge, 1));
+  assert_null(warm_start(huge, 2)); // the sum would wrap
+  warm_stop(NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(first_failure_wins),
@@ -185,6 +235,8 @@ int main(void) {
       cmocka_unit_test(idle_pool_uses_no_time),
       cmocka_unit_test(claims_cover_the_range_once),
       cmocka_unit_test(shares_cover_the_range),
+      cmocka_unit_test(maps_are_brought_into_memory),
+      cmocka_unit_test(what_does_not_fit_is_left),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

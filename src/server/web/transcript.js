@@ -16,6 +16,7 @@ export class Transcript {
     this.views = []; // [{key, view}]
     this.chat = null;
     this.follow = true;
+    this.end = 0; // where the end was when it was last gone to
     this.pending = false;
     this.cost = 0; // milliseconds that drawing took last
     this.speaker = null;
@@ -85,12 +86,16 @@ export class Transcript {
   }
 
   keepEnd() {
-    if (this.follow) this.scroller.scrollTop = this.scroller.scrollHeight;
-    else this.scrolled();
+    // The event that says that the reader went up may still be on its way.
+    if (!this.follow || this.scroller.scrollTop < this.end - NEAR) this.scrolled();
+    if (!this.follow) return;
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.end = this.scroller.scrollTop;
   }
 
   goToEnd() {
     this.follow = true;
+    this.end = 0;
     this.toEnd.hidden = true;
     this.keepEnd();
   }
