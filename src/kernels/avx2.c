@@ -21,26 +21,8 @@ static float avx2_peak_int8(size_t rounds) {
 
 const Kern kern_avx2 = {
     .name = "avx2",
-    .few_tokens = 1,
-    .few_tokens_q8 = 1,
-    .dot = avx2_dot,
-    .dot_rows = avx2_dot_rows,
-    .axpy = avx2_axpy,
-    .rows_f16 = avx2_rows_f16,
-    .quantize = avx2_quantize,
-    .rows_q4 = rows_q4,
-    .rows_q8 = rows_q8,
-    .unpack_q4 = avx2_unpack_q4,
-    .panel = avx2_panel,
-    .pack_tile = pack_tile,
-    .tile_q4 = tile_q4,
-    .tile_q8 = tile_q8,
-    .silu_mul = avx2_silu_mul,
-    .attend = avx2_attend,
-    .to_f16 = avx2_to_f16,
-    .read = avx2_read,
+    AVX2_KERNELS,
     .peak_int8 = avx2_peak_int8,
-    .peak_f32 = avx2_peak_f32,
 };
 #else
 typedef int kern_avx2_is_for_x86_64;

@@ -252,3 +252,11 @@ static void tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs 
                     size_t y_stride) {
   tiles(8, w, scratch, x, n, y, y_stride);
 }
+
+// What both rungs have.
+#define AVX2_KERNELS                                                                                         \
+  .few_tokens = 1, .few_tokens_q8 = 1, .dot = avx2_dot, .dot_rows = avx2_dot_rows, .axpy = avx2_axpy,        \
+  .rows_f16 = avx2_rows_f16, .quantize = avx2_quantize, .rows_q4 = rows_q4, .rows_q8 = rows_q8,              \
+  .unpack_q4 = avx2_unpack_q4, .panel = avx2_panel, .pack_tile = pack_tile, .tile_q4 = tile_q4,              \
+  .tile_q8 = tile_q8, .silu_mul = avx2_silu_mul, .attend = avx2_attend, .to_f16 = avx2_to_f16,               \
+  .read = avx2_read, .peak_f32 = avx2_peak_f32
