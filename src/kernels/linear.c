@@ -5,21 +5,23 @@
 
 enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = KERN_TILE, FEW = 4, LEAST_UNITS = 4, SMALL_WORK = 16384 };
 
-static bool alloc_tiles(KernActs *a, size_t tokens, size_t groups, Arena *arena, zaya_error *err) {
-  const size_t n = (tokens + KERN_TILE - 1) / KERN_TILE * KERN_TILE;
-  a->tile_q = arena_alloc(arena, n, groups * KERN_GROUP, "quantized activations", err);
-  a->tile_scale = arena_alloc(arena, n * groups, sizeof(float), "quantized activations", err);
-  a->tile_sum = arena_alloc(arena, n * groups, sizeof(float), "quantized activations", err);
-  return a->tile_q && a->tile_scale && a->tile_sum;
-}
-
-static bool alloc_acts(KernActs *a, LinearShape s, bool tiles, Arena *arena, zaya_error *err) {
+// Room for the tokens of a run, and for what the last tiles of its inputs lack.
+static bool alloc_room(Linear *l, LinearShape s, Arena *arena, zaya_error *err) {
   const size_t groups = (s.max_cols + KERN_GROUP - 1) / KERN_GROUP, padded = kern_pad_groups(groups);
-  if (tiles && !alloc_tiles(a, s.max_tokens, padded, arena, err)) return false;
-  a->q = arena_alloc(arena, s.max_tokens, kern_q_stride(groups), "quantized activations", err);
-  a->scale = arena_alloc(arena, s.max_tokens * padded, sizeof(float), "quantized activations", err);
-  a->sum = arena_alloc(arena, s.max_tokens * padded, sizeof(float), "quantized activations", err);
-  return a->q && a->scale && a->sum;
+  const size_t n = 4 * s.max_tokens + LINEAR_MAX_PARTS * KERN_TILE;
+  static const char what[] = "quantized activations";
+  KernActs *a = &l->room;
+  *a = (KernActs){.q = arena_alloc(arena, n, kern_q_stride(groups), what, err),
+                  .scale = arena_alloc(arena, n * padded, sizeof(float), what, err),
+                  .sum = arena_alloc(arena, n * padded, sizeof(float), what, err),
+                  .groups = padded,
+                  .q_stride = kern_q_stride(groups)};
+  l->room_tokens = n;
+  if (!a->q || !a->scale || !a->sum || !l->kern->pack_tile) return a->q && a->scale && a->sum;
+  a->tile_q = arena_alloc(arena, n, padded * KERN_GROUP, what, err);
+  a->tile_scale = arena_alloc(arena, n * padded, sizeof(float), what, err);
+  a->tile_sum = arena_alloc(arena, n * padded, sizeof(float), what, err);
+  return a->tile_q && a->tile_scale && a->tile_sum;
 }
 
 bool linear_init(Linear *l, Pool *pool, const Kern *kern, bool exact, LinearShape shape, Arena *arena,
@@ -33,15 +35,12 @@ bool linear_init(Linear *l, Pool *pool, const Kern *kern, bool exact, LinearShap
   if (!l->panels) return false;
   for (size_t i = 0; i < threads; i++)
     if (!panel_alloc(&l->panels[i], shape.max_cols, arena, err)) return false;
-  for (int i = 0; i < LINEAR_MAX_INPUTS; i++)
-    if (!alloc_acts(&l->inputs[i], shape, kern->pack_tile, arena, err)) return false;
-  return true;
+  return alloc_room(l, shape, arena, err);
 }
 
 float *linear_scratch(const Linear *l, int thread) { return l->scratch + (size_t)thread * l->scratch_cols; }
 
-// Whether production takes int8 activations for this matrix.
-static bool is_quantized(const Linear *l, const Mat *w) {
+bool linear_quantizes(const Linear *l, const Mat *w) {
   return !l->exact && w->kind == MAT_AFFINE && w->bits <= 8 && w->group % KERN_GROUP == 0;
 }
 
@@ -115,63 +114,92 @@ static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n
   if (k->end) k->end();
 }
 
+// A quantized x.
+typedef struct RunInput {
+  const float *x;
+  size_t x_stride, groups, n; // groups of a token, without padding; tokens
+  bool tiles;                 // whether any part takes it in tiles
+  KernActs acts;
+} RunInput;
+
 typedef struct RunJob {
   const Linear *l;
   const LinearPart *parts;
-  size_t n_parts, n; // tokens
-  KernActs inputs[LINEAR_MAX_INPUTS];
-  const float *input_x[LINEAR_MAX_INPUTS];
-  size_t input_stride[LINEAR_MAX_INPUTS], input_groups[LINEAR_MAX_INPUTS];
-  size_t n_inputs;
-  bool tiles[LINEAR_MAX_INPUTS]; // whether any part takes the input in tiles
-  size_t units;                  // of UNIT rows, all parts together
+  size_t n_parts;
+  RunInput inputs[LINEAR_MAX_PARTS];
+  size_t n_inputs, n_tokens;          // all inputs' tokens together
+  uint8_t input_of[LINEAR_MAX_PARTS]; // which input a part takes, if it is quantized
+  size_t units, least;                // of UNIT rows, all parts together; taken at once at least
   PoolClaim claim;
 } RunJob;
 
-static size_t input_of(const RunJob *j, const LinearPart *p) {
-  size_t i = 0;
-  while (i < j->n_inputs && (j->input_x[i] != p->x || j->inputs[i].order != order_for(p->w))) i++;
-  return i;
+// The room behind the first tokens of a run.
+static KernActs slice_of(const Linear *l, size_t first, size_t groups, KernOrder order) {
+  const KernActs *r = &l->room;
+  KernActs a = {.q = r->q + first * r->q_stride,
+                .scale = r->scale + first * r->groups,
+                .sum = r->sum + first * r->groups,
+                .groups = kern_pad_groups(groups),
+                .q_stride = kern_q_stride(groups),
+                .order = order};
+  if (!r->tile_q) return a;
+  a.tile_q = r->tile_q + first * r->groups * KERN_GROUP;
+  a.tile_scale = r->tile_scale + first * r->groups;
+  a.tile_sum = r->tile_sum + first * r->groups;
+  return a;
 }
 
-// Lists the different inputs that have to be quantized.
+static size_t tiles_of(size_t tokens) { return (tokens + KERN_TILE - 1) / KERN_TILE; }
+
+// Lists the different inputs that have to be quantized, each in whole tiles of the room.
 static void collect_inputs(RunJob *j) {
-  for (size_t k = 0; k < j->n_parts; k++) {
+  for (size_t k = 0, room = 0; k < j->n_parts; k++) {
     const LinearPart *p = &j->parts[k];
-    if (!is_quantized(j->l, p->w)) continue;
-    const size_t i = input_of(j, p);
-    j->tiles[i] |= path_for(j->l->kern, p->w, j->n) == BY_TILES;
-    if (i < j->n_inputs) continue;
-    const size_t groups = p->w->cols / KERN_GROUP;
-    j->inputs[i] = j->l->inputs[i];
-    j->inputs[i].groups = kern_pad_groups(groups);
-    j->inputs[i].q_stride = kern_q_stride(groups);
-    j->inputs[i].order = order_for(p->w);
-    j->input_x[i] = p->x;
-    j->input_stride[i] = p->x_stride;
-    j->input_groups[i] = groups;
-    j->n_inputs++;
+    if (!linear_quantizes(j->l, p->w)) continue;
+    const KernOrder order = order_for(p->w);
+    size_t i = 0;
+    while (i < j->n_inputs && (j->inputs[i].x != p->x || j->inputs[i].acts.order != order)) i++;
+    if (i == j->n_inputs) {
+      const size_t groups = p->w->cols / KERN_GROUP;
+      j->inputs[j->n_inputs++] = (RunInput){.x = p->x,
+                                            .x_stride = p->x_stride,
+                                            .groups = groups,
+                                            .n = p->n,
+                                            .acts = slice_of(j->l, room, groups, order)};
+      room += tiles_of(p->n) * KERN_TILE;
+      j->n_tokens += p->n;
+    }
+    j->inputs[i].tiles |= path_for(j->l->kern, p->w, p->n) == BY_TILES;
+    j->input_of[k] = (uint8_t)i;
   }
+}
+
+// Tile number `tile` of an input.
+static void quantize_tile(const Kern *k, const RunInput *in, size_t tile) {
+  const size_t end = (tile + 1) * KERN_TILE < in->n ? (tile + 1) * KERN_TILE : in->n;
+  for (size_t t = tile * KERN_TILE; t < end; t++)
+    k->quantize(in->x + t * in->x_stride, in->groups, &in->acts, t);
+  if (in->tiles) k->pack_tile(&in->acts, tile, in->n);
 }
 
 static void quantize_share(void *arg, int index, int count) {
   const RunJob *j = arg;
-  const PoolRange r = pool_share(j->n, KERN_TILE, index, count);
-  for (size_t i = 0; i < j->n_inputs; i++) {
-    for (size_t t = r.begin; t < r.end; t++)
-      j->l->kern->quantize(j->input_x[i] + t * j->input_stride[i], j->input_groups[i], &j->inputs[i], t);
-    for (size_t t = r.begin; j->tiles[i] && t < r.end; t += KERN_TILE)
-      j->l->kern->pack_tile(&j->inputs[i], t / KERN_TILE, j->n);
-  }
+  size_t tiles = 0, at = 0;
+  for (size_t i = 0; i < j->n_inputs; i++) tiles += tiles_of(j->inputs[i].n);
+  const PoolRange r = pool_share(tiles, 1, index, count);
+  for (size_t i = 0; i < j->n_inputs; at += tiles_of(j->inputs[i++].n))
+    for (size_t t = 0; t < tiles_of(j->inputs[i].n); t++)
+      if (at + t >= r.begin && at + t < r.end) quantize_tile(j->l->kern, &j->inputs[i], t);
 }
 
-// Rows [begin, end) of a part.
-static void run_rows(const RunJob *j, const LinearPart *p, size_t begin, size_t end, int thread) {
-  if (is_quantized(j->l, p->w))
-    rows_quantized(j->l, p->w, begin, end - begin, &j->inputs[input_of(j, p)], j->n, p->y + begin,
+// Rows [begin, end) of part k.
+static void run_rows(const RunJob *j, size_t k, size_t begin, size_t end, int thread) {
+  const LinearPart *p = &j->parts[k];
+  if (linear_quantizes(j->l, p->w))
+    rows_quantized(j->l, p->w, begin, end - begin, &j->inputs[j->input_of[k]].acts, p->n, p->y + begin,
                    p->y_stride, thread);
   else
-    linear_rows_exact(j->l, p->w, begin, end - begin, p->x, p->x_stride, j->n, p->y + begin, p->y_stride,
+    linear_rows_exact(j->l, p->w, begin, end - begin, p->x, p->x_stride, p->n, p->y + begin, p->y_stride,
                       thread);
 }
 
@@ -180,33 +208,34 @@ static size_t units_of(const Mat *w) { return (w->rows + UNIT - 1) / UNIT; }
 // Units [r.begin, r.end) of all parts, one after the other.
 static void run_units(const RunJob *j, PoolRange r, int thread) {
   for (size_t k = 0, at = 0; k < j->n_parts; k++) {
-    const LinearPart *p = &j->parts[k];
-    const size_t n = units_of(p->w), begin = r.begin > at ? r.begin - at : 0;
+    const Mat *w = j->parts[k].w;
+    const size_t n = units_of(w), begin = r.begin > at ? r.begin - at : 0;
     const size_t end = r.end > at ? r.end - at < n ? r.end - at : n : 0;
-    if (begin < end) run_rows(j, p, begin * UNIT, end * UNIT < p->w->rows ? end * UNIT : p->w->rows, thread);
+    if (begin < end) run_rows(j, k, begin * UNIT, end * UNIT < w->rows ? end * UNIT : w->rows, thread);
     at += n;
   }
 }
 
 static void run_share(void *arg, int index, int count) {
   RunJob *j = arg;
-  const size_t least = j->n <= FEW ? LEAST_UNITS : 1;
   PoolRange r;
-  while (pool_claim(&j->claim, j->units, least, count, &r)) run_units(j, r, index);
+  while (pool_claim(&j->claim, j->units, j->least, count, &r)) run_units(j, r, index);
 }
 
-void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t n) {
-  if (n == 0) return;
-  for (size_t k = 0; l->probe.fn && k < n_parts; k++)
-    l->probe.fn(l->probe.user, parts[k].w, parts[k].x, parts[k].x_stride, n);
-  RunJob job = {.l = l, .parts = parts, .n_parts = n_parts, .n = n};
-  size_t work = 0;
+void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts) {
+  RunJob job = {.l = l, .parts = parts, .n_parts = n_parts};
+  size_t work = 0, most = 0;
   for (size_t k = 0; k < n_parts; k++) {
-    work += parts[k].w->rows * parts[k].w->cols * n;
-    job.units += units_of(parts[k].w);
+    const LinearPart *p = &parts[k];
+    if (l->probe.fn) l->probe.fn(l->probe.user, p->w, p->x, p->x_stride, p->n);
+    work += p->w->rows * p->w->cols * p->n;
+    most = p->n > most ? p->n : most;
+    job.units += units_of(p->w);
   }
+  if (work == 0) return;
   collect_inputs(&job);
-  if (n <= QUANTIZE_ALONE || work <= SMALL_WORK)
+  job.least = most <= FEW ? LEAST_UNITS : 1;
+  if (job.n_tokens <= QUANTIZE_ALONE || work <= SMALL_WORK)
     quantize_share(&job, 0, 1);
   else
     pool_run(l->pool, quantize_share, &job);
@@ -218,6 +247,6 @@ void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t
 
 void linear_apply(const Linear *l, const Mat *w, const float *x, size_t x_stride, size_t n, float *y,
                   size_t y_stride) {
-  const LinearPart part = {.w = w, .x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride};
-  linear_run(l, &part, 1, n);
+  const LinearPart part = {.w = w, .x = x, .y = y, .x_stride = x_stride, .y_stride = y_stride, .n = n};
+  if (n) linear_run(l, &part, 1);
 }

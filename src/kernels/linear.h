@@ -11,7 +11,7 @@
 #include "format/mat.h"
 #include "kernels/kern.h"
 
-enum { LINEAR_MAX_INPUTS = 4 }; // parts of one run, each of which may need its own x
+enum { LINEAR_MAX_PARTS = 32 }; // of one run
 
 // Sees the inputs of every product, n rows of w->cols floats, before it is computed: for calibration.
 typedef struct LinearProbe {
@@ -25,33 +25,39 @@ typedef struct Linear {
   Pool *pool;
   const Kern *kern;
   bool exact;
-  float *scratch;                     // [threads][scratch_cols]: decoded rows
-  size_t scratch_cols;                // at least the columns of every matrix
-  KernPanel *panels;                  // [threads], production only
-  KernActs inputs[LINEAR_MAX_INPUTS]; // room for max_tokens of quantized x, production only
+  float *scratch;      // [threads][scratch_cols]: decoded rows
+  size_t scratch_cols; // at least the columns of every matrix
+  // Production only:
+  KernPanel *panels; // [threads]
+  KernActs room;     // for the quantized x of a run, one after the other; room_tokens
+  size_t room_tokens;
 } Linear;
 
 typedef struct LinearShape {
   size_t max_cols, max_tokens;
 } LinearShape;
 
-// Scratch for matrices of at most max_cols columns and runs of at most max_tokens, from `arena`.
+// Scratch for matrices of at most max_cols columns and runs of at most 4 max_tokens, all different x
+// together, from `arena`.
 bool linear_init(Linear *l, Pool *pool, const Kern *kern, bool exact, LinearShape shape, Arena *arena,
                  zaya_error *err);
 float *linear_scratch(const Linear *l, int thread); // [scratch_cols]
 
-// y[t][r] = w[r] . x[t]; x [n, cols] and y [n, rows], rows x_stride and y_stride floats apart.
+// y[t][r] = w[r] . x[t], t < n; x [n, cols] and y [n, rows], rows x_stride and y_stride floats apart.
 typedef struct LinearPart {
   const Mat *w;
   const float *x;
   float *y;
   size_t x_stride, y_stride;
+  size_t n; // tokens
 } LinearPart;
 
-// Several matrices times the same n tokens as one job. Parts whose x is the same share its quantized form.
-void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts, size_t n);
+// Up to LINEAR_MAX_PARTS products as one job. Parts whose x is the same share its quantized form.
+void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts);
 void linear_apply(const Linear *l, const Mat *w, const float *x, size_t x_stride, size_t n, float *y,
                   size_t y_stride);
+// Whether x is quantized for this matrix.
+bool linear_quantizes(const Linear *l, const Mat *w);
 // Rows [first, first + n_rows) of w times n tokens, by the calling thread (number `thread`), without
 // quantizing x: for matrices of plain floats and for the exact path.
 void linear_rows_exact(const Linear *l, const Mat *w, size_t first, size_t n_rows, const float *x,

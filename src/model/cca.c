@@ -167,11 +167,11 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   CcaJob job = {f, w, step, layer / 2};
 
   shift_inputs(f, step, job.attn);
-  const LinearPart parts[] = {{&w->linear_q, f->n, f->frames, H, C},
-                              {&w->linear_k, f->n, f->frames + Q, H, C},
-                              {&w->val_proj1, f->n, f->v, H, K},
-                              {&w->val_proj2, f->n_before, f->v + K / 2, H, K}};
-  linear_run(&f->linear, parts, sizeof parts / sizeof *parts, T);
+  const LinearPart parts[] = {{&w->linear_q, f->n, f->frames, H, C, T},
+                              {&w->linear_k, f->n, f->frames + Q, H, C, T},
+                              {&w->val_proj1, f->n, f->v, H, K, T},
+                              {&w->val_proj2, f->n_before, f->v + K / 2, H, K, T}};
+  linear_run(&f->linear, parts, sizeof parts / sizeof *parts);
   profile_mark(&f->profile, ZAYA_PART_PROJECTIONS,
                mat_bytes(&w->linear_q) + mat_bytes(&w->linear_k) + mat_bytes(&w->val_proj1) +
                    mat_bytes(&w->val_proj2));

@@ -8,7 +8,8 @@
 typedef struct MoeJob {
   Forward *f;
   const MoeWeights *w;
-  const size_t *tokens; // rows of the present expert's tokens
+  size_t T;
+  size_t first[CONFIG_MAX_EXPERTS + 2]; // tokens of route e: f->order[first[e] .. first[e + 1])
 } MoeJob;
 
 // p += bias (+ the previous MoE layer's state, scaled): the new state; then its norm.
@@ -41,19 +42,70 @@ static void gelu_second(void *arg, size_t begin, size_t end) {
   gelu_rows(j->f->z, j->w->mlp2_bias, (size_t)j->f->w->config->router, begin, end);
 }
 
-// probs[t] = router(n[t]), softmax over the E + 1 routes; updates the router state.
-static void route_probs(Forward *f, const MoeWeights *w, size_t T) {
+static void softmax_rows(void *arg, size_t begin, size_t end) {
+  const MoeJob *j = arg;
+  const size_t E1 = (size_t)j->f->w->config->n_experts + 1;
+  for (size_t t = begin; t < end; t++) ops_softmax(j->f->probs + t * E1, E1);
+}
+
+// The router's products and what follows each of them: x to y, rows of so many floats.
+typedef struct RouterStage {
+  const Mat *w;
+  const float *x;
+  float *y;
+  size_t in, out;
+  ForwardRowsFn then;
+} RouterStage;
+
+enum { ROUTER_STAGES = 4, ROUTER_BLOCK = 32 }; // tokens whose inputs stay in the second cache
+
+static void router_stages(const Forward *f, const MoeWeights *w, RouterStage s[ROUTER_STAGES]) {
   const Config *c = f->w->config;
   const size_t H = (size_t)c->hidden, P = (size_t)c->router, E1 = (size_t)c->n_experts + 1;
-  MoeJob job = {.f = f, .w = w};
-  linear_apply(&f->linear, &w->down, f->n, H, T, f->z, P);
-  forward_rows(f, T, router_norm, &job);
-  linear_apply(&f->linear, &w->mlp0, f->z, P, T, f->z2, P);
-  forward_rows(f, T, gelu_first, &job);
-  linear_apply(&f->linear, &w->mlp2, f->z2, P, T, f->z, P);
-  forward_rows(f, T, gelu_second, &job);
-  linear_apply(&f->linear, &w->mlp4, f->z, P, T, f->probs, E1);
-  for (size_t t = 0; t < T; t++) ops_softmax(f->probs + t * E1, E1);
+  s[0] = (RouterStage){&w->down, f->n, f->z, H, P, router_norm};
+  s[1] = (RouterStage){&w->mlp0, f->z, f->z2, P, P, gelu_first};
+  s[2] = (RouterStage){&w->mlp2, f->z2, f->z, P, P, gelu_second};
+  s[3] = (RouterStage){&w->mlp4, f->z, f->probs, P, E1, softmax_rows};
+}
+
+// A share of the tokens, block by block through all stages.
+static void route_share(void *arg, int index, int count) {
+  MoeJob *j = arg;
+  RouterStage s[ROUTER_STAGES];
+  router_stages(j->f, j->w, s);
+  const PoolRange r = pool_share(j->T, 4, index, count);
+  for (size_t t = r.begin, n; t < r.end; t += n) {
+    n = r.end - t < ROUTER_BLOCK ? r.end - t : ROUTER_BLOCK;
+    for (int i = 0; i < ROUTER_STAGES; i++) {
+      linear_rows_exact(&j->f->linear, s[i].w, 0, s[i].w->rows, s[i].x + t * s[i].in, s[i].in, n,
+                        s[i].y + t * s[i].out, s[i].out, index);
+      s[i].then(j, t, t + n);
+    }
+  }
+}
+
+// Few tokens share the rows of every stage, many are shared themselves: no thread waits between stages then.
+static bool by_tokens(const Forward *f, const MoeWeights *w, size_t T) {
+  const Mat *mats[] = {&w->down, &w->mlp0, &w->mlp2, &w->mlp4};
+  for (size_t i = 0; i < sizeof mats / sizeof *mats; i++)
+    if (linear_quantizes(&f->linear, mats[i])) return false;
+  if (f->linear.probe.fn) return false; // it is called by linear_run
+  return T >= ROUTER_BLOCK / 2 * (size_t)pool_threads(f->linear.pool);
+}
+
+// probs[t] = router(n[t]), softmax over the E + 1 routes; updates the router state.
+static void route_probs(MoeJob *j) {
+  Forward *f = j->f;
+  RouterStage s[ROUTER_STAGES];
+  if (by_tokens(f, j->w, j->T)) {
+    pool_run(f->linear.pool, route_share, j);
+    return;
+  }
+  router_stages(f, j->w, s);
+  for (int i = 0; i < ROUTER_STAGES; i++) {
+    linear_apply(&f->linear, s[i].w, s[i].x, s[i].in, j->T, s[i].y, s[i].out);
+    forward_rows(f, j->T, s[i].then, j);
+  }
 }
 
 // The balancing biases steer the choice only; the lowest index wins a tie.
@@ -69,21 +121,23 @@ static void choose(Forward *f, const MoeWeights *w, size_t T) {
   }
 }
 
-// Sorts the tokens by route: those of route e are order[first[e] .. first[e + 1]).
-static void sort_by_route(Forward *f, size_t T, size_t *first) {
+// Sorts the tokens by route; the skip route is the last.
+static void sort_by_route(MoeJob *j) {
   size_t n = 0;
-  for (int e = 0; e <= f->w->config->n_experts; e++) {
-    first[e] = n;
-    for (size_t t = 0; t < T; t++)
-      if (f->route[t] == e) f->order[n++] = t;
+  const int E = j->f->w->config->n_experts;
+  for (int e = 0; e <= E; e++) {
+    j->first[e] = n;
+    for (size_t t = 0; t < j->T; t++)
+      if (j->f->route[t] == e) j->f->order[n++] = t;
   }
+  j->first[E + 1] = n;
 }
 
+// x_sorted = the inputs in this order.
 static void gather(void *arg, size_t begin, size_t end) {
-  const MoeJob *j = arg;
-  const size_t H = (size_t)j->f->w->config->hidden;
-  for (size_t k = begin; k < end; k++)
-    memcpy(j->f->x_sorted + k * H, j->f->n + j->tokens[k] * H, H * sizeof(float));
+  const Forward *f = ((const MoeJob *)arg)->f;
+  const size_t H = (size_t)f->w->config->hidden;
+  for (size_t k = begin; k < end; k++) memcpy(f->x_sorted + k * H, f->n + f->order[k] * H, H * sizeof(float));
 }
 
 // gate = silu(gate) * up
@@ -97,35 +151,68 @@ static void activate(void *arg, size_t begin, size_t end) {
   for (size_t i = begin * I; i < end * I; i++) f->gate[i] = ops_silu(f->gate[i]) * f->up[i];
 }
 
-// h = prob * x for the tokens of a route.
-static void scatter(const MoeJob *j, const float *x, size_t x_row, size_t token) {
-  const Forward *f = j->f;
+// h = prob * x for sorted tokens.
+static void scatter(void *arg, size_t begin, size_t end) {
+  const Forward *f = ((const MoeJob *)arg)->f;
   const size_t H = (size_t)f->w->config->hidden;
-  for (size_t i = 0; i < H; i++) f->h[token * H + i] = f->prob[token] * x[x_row * H + i];
+  for (size_t k = begin; k < end; k++) {
+    const size_t t = f->order[k];
+    for (size_t i = 0; i < H; i++) f->h[t * H + i] = f->prob[t] * f->x_sorted[k * H + i];
+  }
 }
 
-static void scatter_expert(void *arg, size_t begin, size_t end) {
-  const MoeJob *j = arg;
-  for (size_t k = begin; k < end; k++) scatter(j, j->f->x_sorted, k, j->tokens[k]);
+enum { EXPERTS_AT_ONCE = LINEAR_MAX_PARTS / 2 };
+
+// The next experts from e on that have tokens; returns how many. *e moves behind them.
+static size_t next_experts(const MoeJob *j, int *e, int *list) {
+  size_t n = 0;
+  for (; *e < j->f->w->config->n_experts && n < EXPERTS_AT_ONCE; ++*e)
+    if (j->first[*e + 1] > j->first[*e]) list[n++] = *e;
+  return n;
 }
 
-static void scatter_skip(void *arg, size_t begin, size_t end) {
-  const MoeJob *j = arg;
-  for (size_t k = begin; k < end; k++) scatter(j, j->f->n, j->tokens[k], j->tokens[k]);
-}
-
-// h = prob * down(silu(gate n) * (up n)) for the n tokens of expert e.
-static void run_expert(Forward *f, MoeJob *job, int e, size_t n) {
+// gate, up = the inputs times both matrices of the n experts listed, each for its own tokens.
+static void experts_in(const MoeJob *j, const int *list, size_t n) {
+  const Forward *f = j->f;
   const size_t H = (size_t)f->w->config->hidden, I = (size_t)f->w->config->expert;
-  const LinearPart parts[] = {{&job->w->gate[e], f->x_sorted, f->gate, H, I},
-                              {&job->w->up[e], f->x_sorted, f->up, H, I}};
-  forward_rows(f, n, gather, job);
-  linear_run(&f->linear, parts, 2, n);
-  forward_rows(f, n, activate, job);
-  linear_apply(&f->linear, &job->w->out[e], f->gate, I, n, f->x_sorted, H);
-  forward_rows(f, n, scatter_expert, job);
-  profile_mark(&f->profile, ZAYA_PART_EXPERTS,
-               mat_bytes(parts[0].w) + mat_bytes(parts[1].w) + mat_bytes(&job->w->out[e]));
+  LinearPart parts[LINEAR_MAX_PARTS];
+  for (size_t k = 0; k < n; k++) {
+    const size_t at = j->first[list[k]], tokens = j->first[list[k] + 1] - at;
+    const float *x = f->x_sorted + at * H;
+    parts[2 * k] = (LinearPart){&j->w->gate[list[k]], x, f->gate + at * I, H, I, tokens};
+    parts[2 * k + 1] = (LinearPart){&j->w->up[list[k]], x, f->up + at * I, H, I, tokens};
+  }
+  linear_run(&f->linear, parts, 2 * n);
+}
+
+// x_sorted = gate times the last matrix.
+static void experts_out(const MoeJob *j, const int *list, size_t n) {
+  const Forward *f = j->f;
+  const size_t H = (size_t)f->w->config->hidden, I = (size_t)f->w->config->expert;
+  LinearPart parts[LINEAR_MAX_PARTS];
+  for (size_t k = 0; k < n; k++) {
+    const size_t at = j->first[list[k]], tokens = j->first[list[k] + 1] - at;
+    parts[k] = (LinearPart){&j->w->out[list[k]], f->gate + at * I, f->x_sorted + at * H, I, H, tokens};
+  }
+  linear_run(&f->linear, parts, n);
+}
+
+// h = prob * down(silu(gate n) * (up n)); of the skip route h = prob * n, which gathering has done already.
+// Returns the bytes of weights read.
+static size_t run_experts(MoeJob *j) {
+  Forward *f = j->f;
+  const int E = f->w->config->n_experts;
+  int list[EXPERTS_AT_ONCE];
+  size_t n, bytes = 0;
+  forward_rows(f, j->T, gather, j);
+  for (int e = 0; (n = next_experts(j, &e, list)) > 0;) experts_in(j, list, n);
+  forward_rows(f, j->first[E], activate, j);
+  for (int e = 0; (n = next_experts(j, &e, list)) > 0;) experts_out(j, list, n);
+  forward_rows(f, j->T, scatter, j);
+  for (int e = 0; e < E; e++)
+    if (j->first[e + 1] > j->first[e])
+      bytes += mat_bytes(&j->w->gate[e]) + mat_bytes(&j->w->up[e]) + mat_bytes(&j->w->out[e]);
+  return bytes;
 }
 
 static void trace_routes(const Forward *f, int layer, const Step *step) {
@@ -138,22 +225,12 @@ static void trace_routes(const Forward *f, int layer, const Step *step) {
 
 void moe_forward(Forward *f, int layer, const Step *step) {
   const MoeWeights *w = &f->w->layers[layer].moe;
-  const int E = f->w->config->n_experts;
-  const size_t T = step->n_tokens;
-  size_t first[CONFIG_MAX_EXPERTS + 2];
-  route_probs(f, w, T);
-  choose(f, w, T);
-  sort_by_route(f, T, first);
-  first[E + 1] = T;
+  MoeJob job = {.f = f, .w = w, .T = step->n_tokens};
+  route_probs(&job);
+  choose(f, w, job.T);
+  sort_by_route(&job);
   profile_mark(&f->profile, ZAYA_PART_ROUTER,
                mat_bytes(&w->down) + mat_bytes(&w->mlp0) + mat_bytes(&w->mlp2) + mat_bytes(&w->mlp4));
-  MoeJob job = {.f = f, .w = w};
-  for (int e = 0; e < E; e++) {
-    job.tokens = f->order + first[e];
-    if (first[e + 1] > first[e]) run_expert(f, &job, e, first[e + 1] - first[e]);
-  }
-  job.tokens = f->order + first[E];
-  if (first[E] < T) forward_rows(f, T - first[E], scatter_skip, &job); // the skip route: h = prob * n
-  profile_mark(&f->profile, ZAYA_PART_EXPERTS, 0);
+  profile_mark(&f->profile, ZAYA_PART_EXPERTS, run_experts(&job));
   trace_routes(f, layer, step);
 }
