@@ -44,34 +44,49 @@ INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TA
   }
 }
 
-// NR rows of float32 (f16 false) or float16 times NT tokens.
-INLINE void exact_tile(const int NR, const int NT, const bool f16, const uint8_t *w, size_t w_stride,
-                       size_t n, const float *x, size_t x_stride, float *y, size_t y_stride) {
-  __m512 acc[4][4];
+// Asks for the inputs from i on of the next four rows, which begin too far away for the processor to know.
+INLINE void ask_rows(const uint8_t *w, size_t w_stride, size_t i) {
+#pragma GCC unroll 4
+  for (size_t r = 4; r < 8; r++) _mm_prefetch((const char *)w + r * w_stride + 2 * i, _MM_HINT_T0);
+}
+
+// NR rows of float32 (f16 false) or float16 times NT tokens; ASK: the next rows are not in a cache.
+INLINE void exact_tile(const int NR, const int NT, const bool f16, const bool ASK, const uint8_t *w,
+                       size_t w_stride, size_t n, const float *x, size_t x_stride, float *y,
+                       size_t y_stride) {
+  __m512 acc[4][4], sums[16];
 #pragma GCC unroll 4
   for (int r = 0; r < NR; r++)
 #pragma GCC unroll 4
     for (int t = 0; t < NT; t++) acc[r][t] = _mm512_setzero_ps();
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
-    if (f16 && NT == 1 && i % 32 == 0)
-#pragma GCC unroll 4
-      for (size_t r = 0; r < 4; r++) // the next rows, which begin too far away for the processor to know
-        _mm_prefetch((const char *)w + (r + 4) * w_stride + 2 * i, _MM_HINT_T0);
+    if (ASK && i % 32 == 0) ask_rows(w, w_stride, i);
     exact_step(NR, NT, f16, false, 0, w, w_stride, i, x, x_stride, acc);
   }
   if (i < n) exact_step(NR, NT, f16, true, first_lanes(n - i), w, w_stride, i, x, x_stride, acc);
+  if (NR != 4 || NT == 1) {
 #pragma GCC unroll 4
-  for (int r = 0; r < NR; r++)
+    for (int r = 0; r < NR; r++)
 #pragma GCC unroll 4
-    for (int t = 0; t < NT; t++) y[(size_t)t * y_stride + (size_t)r] = add_lanes(acc[r][t]);
+      for (int t = 0; t < NT; t++) y[(size_t)t * y_stride + (size_t)r] = add_lanes(acc[r][t]);
+    return;
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < 16; k++) sums[k] = k % 4 < NT ? acc[k / 4][k % 4] : _mm512_setzero_ps();
+  const __m512 s = add_lanes_16(sums); // four rows of a token to a 128-bit lane
+  _mm_storeu_ps(y, _mm512_castps512_ps128(s));
+  _mm_storeu_ps(y + y_stride, _mm512_extractf32x4_ps(s, 1));
+  if (NT > 2) _mm_storeu_ps(y + 2 * y_stride, _mm512_extractf32x4_ps(s, 2));
+  if (NT > 3) _mm_storeu_ps(y + 3 * y_stride, _mm512_extractf32x4_ps(s, 3));
 }
 
 static void avx512_dot_rows(const float *w, const float *x, size_t x_stride, size_t n_x, size_t n, float *y,
                             size_t y_stride) {
   size_t t = 0;
   for (; t + 4 <= n_x; t += 4)
-    exact_tile(1, 4, false, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+    exact_tile(1, 4, false, false, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride,
+               y_stride);
   for (; t < n_x; t++) y[t * y_stride] = avx512_dot(w, x + t * x_stride, n);
 }
 
@@ -84,19 +99,47 @@ static void avx512_axpy(float a, const float *x, float *y, size_t n) {
   }
 }
 
+// Four rows of float16 times n_x tokens.
+INLINE void four_rows(const bool ASK, const uint8_t *w, size_t w_stride, size_t n, const float *x,
+                      size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+  size_t t = 0;
+  if (n_x >= 4) {
+    exact_tile(4, 4, true, ASK, w, w_stride, n, x, x_stride, y, y_stride);
+    for (t = 4; t + 4 <= n_x; t += 4)
+      exact_tile(4, 4, true, false, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+  }
+  x += t * x_stride, y += t * y_stride;
+  if (n_x - t == 3)
+    exact_tile(4, 3, true, false, w, w_stride, n, x, x_stride, y, y_stride);
+  else if (n_x - t == 2)
+    exact_tile(4, 2, true, false, w, w_stride, n, x, x_stride, y, y_stride);
+  else if (n_x - t == 1)
+    exact_tile(4, 1, true, ASK, w, w_stride, n, x, x_stride, y, y_stride);
+}
+
+// Few tokens share the rows as they come from memory. Many are taken so many at a time that they stay in the
+// first cache while the rows come from the second.
+enum { F16_FEW = 16, F16_BYTES = 32768 };
+
 static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x,
                             size_t x_stride, size_t n_x, float *y, size_t y_stride) {
-  size_t r = 0;
-  for (; r + 4 <= rows; r += 4, w += 4 * w_stride) {
-    size_t t = 0;
-    for (; t + 4 <= n_x; t += 4)
-      exact_tile(4, 4, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
-    for (; t < n_x; t++)
-      exact_tile(4, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
+  const size_t fit = F16_BYTES / (n * sizeof *x) & ~(size_t)3, most = n_x <= F16_FEW ? n_x
+                                                                      : fit < 4      ? 4
+                                                                                     : fit;
+  for (size_t t = 0, tokens; t < n_x; t += tokens, x += tokens * x_stride, y += tokens * y_stride) {
+    tokens = n_x - t < most ? n_x - t : most;
+    size_t r = 0;
+    const uint8_t *row = w;
+    for (; r + 4 <= rows; r += 4, row += 4 * w_stride)
+      if (n_x <= F16_FEW)
+        four_rows(true, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
+      else
+        four_rows(false, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
+    for (; r < rows; r++, row += w_stride)
+      for (size_t k = 0; k < tokens; k++)
+        exact_tile(1, 1, true, false, row, w_stride, n, x + k * x_stride, x_stride, y + k * y_stride + r,
+                   y_stride);
   }
-  for (; r < rows; r++, w += w_stride)
-    for (size_t t = 0; t < n_x; t++)
-      exact_tile(1, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);
 }
 
 // --- quantizing activations ----------------------------------------------------------------------
