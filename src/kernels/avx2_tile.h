@@ -3,10 +3,11 @@
 //
 // A lane is a token, two vectors to a tile; codes are broadcast. The lanes of the sum (groups mod 16) come
 // one after the other, in an order that lets their tree be added with a stack of four partial sums. Depends
-// on avx2_few.
+// on avx2_few, elem.
 #pragma once
 
 #include "kernels/avx2_few.h"
+#include "kernels/elem.h"
 
 // The last tile is laid out for few tokens up to this many (at least 8): 12 take 244 GOP/s so, 202 as
 // 16 (avxvnni).
@@ -259,4 +260,4 @@ static void tile_q8(const KernRows *w, const KernPanel *scratch, const KernActs 
   .rows_f16 = avx2_rows_f16, .quantize = avx2_quantize, .rows_q4 = rows_q4, .rows_q8 = rows_q8,              \
   .unpack_q4 = avx2_unpack_q4, .panel = avx2_panel, .pack_tile = pack_tile, .tile_q4 = tile_q4,              \
   .tile_q8 = tile_q8, .silu_mul = avx2_silu_mul, .attend = avx2_attend, .to_f16 = avx2_to_f16,               \
-  .read = avx2_read, .peak_f32 = avx2_peak_f32
+  .read = avx2_read, .peak_f32 = avx2_peak_f32, ELEM_KERNELS

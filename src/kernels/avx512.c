@@ -3,6 +3,7 @@
 #include "kernels/avx512.h"
 
 #include "kernels/amx.h"
+#include "kernels/elem.h"
 
 // --- exact ---------------------------------------------------------------------------------------
 
@@ -342,7 +343,7 @@ static float avx512_peak_f32(size_t rounds) {
   .dot = avx512_dot, .dot_rows = avx512_dot_rows, .axpy = avx512_axpy, .rows_f16 = avx512_rows_f16,          \
   .quantize = avx512_quantize, .rows_q4 = avx512_rows_q4, .rows_q8 = avx512_rows_q8,                         \
   .unpack_q4 = avx512_unpack_q4, .silu_mul = avx512_silu_mul, .attend = avx512_attend,                       \
-  .to_f16 = avx512_to_f16, .read = avx512_read, .peak_f32 = avx512_peak_f32
+  .to_f16 = avx512_to_f16, .read = avx512_read, .peak_f32 = avx512_peak_f32, ELEM_KERNELS
 
 const Kern kern_avx512 = {
     .name = "avx512",

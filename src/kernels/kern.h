@@ -118,6 +118,27 @@ typedef struct Kern {
   // up; NULL elsewhere.
   void (*begin)(size_t n_x);
   void (*end)(void);
+  // Element by element (elem.h), every operation rounded by itself. Vectors [n] that do not overlap, but
+  // where it says so. x = gelu(x + bias), the one by erf, here kmath_erf
+  void (*gelu)(float *x, const float *bias, size_t n);
+  // r = (r + r_bias) * r_scale + (h + h_bias) * h_scale; where r_scale is NULL only what stands behind the +
+  void (*merge)(float *r, const float *r_bias, const float *r_scale, const float *h, const float *h_bias,
+                const float *h_scale, size_t n);
+  // out = x * scale * weight; out may be x
+  void (*norm)(const float *x, float scale, const float *weight, size_t n, float *out);
+  // x *= a
+  void (*scale)(float *x, float a, size_t n);
+  // Rotates the pairs (i, i + half) of x, i < half, by cosines and sines [half].
+  void (*rotate)(float *x, const float *cosine, const float *sine, size_t half);
+  // Two taps of a depthwise convolution for each of C channels, at a time and at the one before it, from
+  // three frames, the oldest first: out[2 c] = conv0[2 c] * f2[c] + conv0[2 c + 1] * f1[c] + bias[c] and
+  // out[2 c + 1] the same of f1, f0
+  void (*taps)(const float *conv0, const float *bias, const float *f2, const float *f1, const float *f0,
+               size_t C, float *out);
+  // x += y
+  void (*add)(float *x, const float *y, size_t n);
+  // y = a * x
+  void (*weigh)(float a, const float *x, float *y, size_t n);
   // gate = silu(gate) * up
   void (*silu_mul)(float *gate, const float *up, size_t n);
   // dim must be a multiple of 8; the scalar truth takes any

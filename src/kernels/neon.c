@@ -1,6 +1,7 @@
 // neon: arm64 with dot products. Same names and same bits as scalar.c; compiled with its own flags. The
 // 16 lanes of every sum are four vectors of 4.
 #if defined(__aarch64__)
+#include "kernels/elem.h"
 #include "kernels/fetch.h"
 #include "kernels/kern.h"
 #include "kernels/kmath.h"
@@ -519,6 +520,7 @@ const Kern kern_neon = {
     .rows_q8 = neon_rows_q8,
     .unpack_q4 = neon_unpack_q4,
     .panel = neon_panel,
+    ELEM_KERNELS,
     .silu_mul = neon_silu_mul,
     .attend = neon_attend,
     .to_f16 = neon_to_f16,

@@ -1,6 +1,7 @@
 // scalar: the truth for every kernel, in plain C. Written in lanes so that a compiler can use
 // whatever vectors the baseline has without changing a bit.
 #include "format/dtype.h"
+#include "kernels/elem.h"
 #include "kernels/kern.h"
 #include "kernels/kmath.h"
 
@@ -252,6 +253,7 @@ const Kern kern_scalar = {
     .rows_q8 = scalar_rows_q8,
     .unpack_q4 = scalar_unpack_q4,
     .panel = scalar_panel,
+    ELEM_KERNELS,
     .silu_mul = scalar_silu_mul,
     .attend = scalar_attend,
     .to_f16 = scalar_to_f16,

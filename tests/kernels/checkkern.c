@@ -286,6 +286,99 @@ static void check_to_f16(const Kern *k) {
   }
 }
 
+// Two vectors alike: for a rung and for the truth. Extreme ones hold what is no number, too large or
+// denormal.
+typedef struct Pair {
+  float *got, *want;
+} Pair;
+
+static Pair pair(size_t n) {
+  static const float odd[] = {INFINITY, -INFINITY, NAN, 1e-40f, -1e-45f, 3.4e38f, -3.4e38f, -0.0f};
+  const Pair p = {floats(n, flavour), guard_alloc(n * 4)};
+  for (size_t i = 0; i < n && flavour == EXTREMES; i++)
+    if (next_u32() % 8 == 0) p.got[i] = odd[next_u32() % 8];
+  memcpy(p.want, p.got, n * 4);
+  return p;
+}
+
+// One NaN is as good as another: which of two comes out of a sum is the compiler's choice.
+static void agree(const char *what, Pair p, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (isnan(p.got[i]) && isnan(p.want[i])) p.got[i] = p.want[i];
+  same(what, p.got, p.want, n * 4, n, 1);
+}
+
+static void check_gelu(const Kern *k, size_t n) {
+  kernel = "gelu";
+  const Pair x = pair(n), bias = pair(n);
+  for (size_t i = 0; i < n; i++) bias.got[i] *= 6; // to both ranges of erf and beyond
+  k->gelu(x.got, bias.got, n);
+  kern_scalar.gelu(x.want, bias.got, n);
+  agree("x", x, n);
+  guard_free_all();
+}
+
+static void check_merge(const Kern *k, size_t n) {
+  kernel = "merge";
+  const Pair r = pair(n), a = pair(n), b = pair(n), h = pair(n), c = pair(n), d = pair(n);
+  k->merge(r.got, a.got, b.got, h.got, c.got, d.got, n);
+  kern_scalar.merge(r.want, a.want, b.want, h.want, c.want, d.want, n);
+  agree("r", r, n);
+  k->merge(r.got, NULL, NULL, h.got, c.got, d.got, n);
+  kern_scalar.merge(r.want, NULL, NULL, h.want, c.want, d.want, n);
+  agree("the first r", r, n);
+  agree("h", h, n);
+  guard_free_all();
+}
+
+static void check_scales(const Kern *k, size_t n) {
+  const Pair x = pair(n), w = pair(n), y = pair(n);
+  kernel = "norm";
+  k->norm(x.got, 0.7f, w.got, n, y.got);
+  kern_scalar.norm(x.want, 0.7f, w.want, n, y.want);
+  agree("out", y, n);
+  k->norm(x.got, 0.7f, w.got, n, x.got);
+  kern_scalar.norm(x.want, 0.7f, w.want, n, x.want);
+  agree("out in place", x, n);
+  agree("out", y, n);
+  kernel = "scale";
+  k->scale(y.got, 1.7f, n);
+  kern_scalar.scale(y.want, 1.7f, n);
+  agree("x", y, n);
+  kernel = "add";
+  k->add(y.got, w.got, n);
+  kern_scalar.add(y.want, w.want, n);
+  agree("x", y, n);
+  kernel = "weigh";
+  k->weigh(1.7f, w.got, y.got, n);
+  kern_scalar.weigh(1.7f, w.want, y.want, n);
+  agree("y", y, n);
+  guard_free_all();
+}
+
+static void check_frames(const Kern *k, size_t n) {
+  kernel = "rotate";
+  const Pair x = pair(2 * n), cosine = pair(n), sine = pair(n);
+  k->rotate(x.got, cosine.got, sine.got, n);
+  kern_scalar.rotate(x.want, cosine.want, sine.want, n);
+  agree("x", x, 2 * n);
+  kernel = "taps";
+  const Pair w = pair(2 * n), bias = pair(n), f2 = pair(n), f1 = pair(n), f0 = pair(n), out = pair(2 * n);
+  k->taps(w.got, bias.got, f2.got, f1.got, f0.got, n, out.got);
+  kern_scalar.taps(w.want, bias.want, f2.want, f1.want, f0.want, n, out.want);
+  agree("out", out, 2 * n);
+  guard_free_all();
+}
+
+static void check_elem(const Kern *k) {
+  for (size_t n = 1; n <= 70; n++) {
+    check_gelu(k, n);
+    check_merge(k, n);
+    check_scales(k, n);
+    check_frames(k, n);
+  }
+}
+
 static void check_attend(const Kern *k, bool q8) {
   static const size_t sizes[][3] = {
       {1, 1, 16},  {4, 256, 128}, {3, 17, 32}, {2, 100, 48}, {4, 5, 64},  {8, 31, 80}, // whole vectors
@@ -443,6 +536,12 @@ static void time_others(const Kern *k) {
   start = now();
   for (int i = 0; i < 2000; i++) k->silu_mul(up, x, n);
   report("silu_mul", (double)n, "Gvalues/s", start, 2000);
+  start = now();
+  for (int i = 0; i < 2000; i++) k->gelu(up, x, n);
+  report("gelu", (double)n, "Gvalues/s", start, 2000);
+  start = now();
+  for (int i = 0; i < 2000; i++) k->merge(up, x, x + n, x + 2 * n, x + 3 * n, x + 4 * n, n);
+  report("merge", (double)n, "Gvalues/s", start, 2000);
   guard_free_all();
   KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .q_stride = 128};
   t.q = floats(512, PLAIN);
@@ -472,6 +571,7 @@ static void check(const Kern *k, const char *name) {
       check_tile(k, 8);
       check_silu(k);
       check_to_f16(k);
+      check_elem(k);
       check_attend(k, false);
       check_attend(k, true);
       check_attend_minus_zero(k);
