@@ -164,8 +164,7 @@ static void scale_queries(void *arg, size_t begin, size_t end) {
   const AttendJob *j = arg;
   const size_t D = (size_t)j->c->head_dim, C = (size_t)config_conv_channels(j->c), Q = (size_t)j->c->n_q * D;
   const float scale = 1.0f / sqrtf((float)D);
-  for (size_t t = begin; t < end; t++)
-    for (size_t i = 0; i < Q; i++) j->f->qk[t * C + i] *= scale;
+  for (size_t t = begin; t < end; t++) j->f->linear.kern->scale(j->f->qk + t * C, scale, Q);
 }
 
 void attend_forward(Forward *f, int attn, const Step *step) {

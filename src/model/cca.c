@@ -22,14 +22,8 @@ static const float *frame_at(const Forward *f, const Span *s, int attn, size_t f
                 : state_cca(s->state, attn).conv_state + (2 + i) * (long)C;
 }
 
-// a = w0[0] * older + w0[1] * newer + b0, into every second float of out: pairs (a[t-1], a[t]).
-static void depthwise(const AttnWeights *w, const float *older, const float *newer, size_t C, float *out) {
-  for (size_t c = 0; c < C; c++)
-    out[2 * c] = w->conv0[2 * c] * older[c] + w->conv0[2 * c + 1] * newer[c] + w->conv0_bias[c];
-}
-
-// taps[t] = (a[t-1], a[t]) per channel. The padding in front of a sequence is two zero frames, so
-// that a[-1] is the bias.
+// taps[t] = (a[t-1], a[t]) per channel, a = w0[0] * older + w0[1] * newer + b0 of two frames. The padding in
+// front of a sequence is two zero frames, so that a[-1] is the bias.
 static void fill_taps(void *arg, size_t begin, size_t end) {
   const CcaJob *j = arg;
   Forward *f = j->f;
@@ -39,9 +33,8 @@ static void fill_taps(void *arg, size_t begin, size_t end) {
     const long t = (long)(row - r->first);
     const float *f2 = frame_at(f, r->span, j->attn, r->first, t - 2, C);
     const float *f1 = frame_at(f, r->span, j->attn, r->first, t - 1, C);
-    float *out = f->taps + row * 2 * C;
-    depthwise(j->w, f2, f1, C, out);
-    depthwise(j->w, f1, frame_at(f, r->span, j->attn, r->first, t, C), C, out + 1);
+    const float *f0 = frame_at(f, r->span, j->attn, r->first, t, C);
+    f->linear.kern->taps(j->w->conv0, j->w->conv0_bias, f2, f1, f0, C, f->taps + row * 2 * C);
   }
 }
 
@@ -108,14 +101,13 @@ static void finish_token(const CcaJob *j, size_t row) {
   const size_t half = (size_t)c->rotary_dim / 2;
   float *qk = f->qk + row * C;
   const float *key = qk + (size_t)c->n_q * D, *value = f->v + row * K;
-  for (size_t i = 0; i < C; i++) qk[i] += j->w->conv1_bias[i];
+  kern->add(qk, j->w->conv1_bias, C);
   add_means(c, f->frames + row * C, qk);
   for (int h = 0; h < c->n_q + c->n_kv; h++) {
     float *x = qk + (size_t)h * D;
     ops_l2norm(kern, x, D, sqrtf((float)D));
-    if (h >= c->n_q)
-      for (size_t d = 0; d < D; d++) x[d] *= j->w->temp[h - c->n_q];
-    ops_rotate(x, f->cosine + row * half, f->sine + row * half, half);
+    if (h >= c->n_q) kern->scale(x, j->w->temp[h - c->n_q], D);
+    kern->rotate(x, f->cosine + row * half, f->sine + row * half, half);
   }
   const State *state = f->rows[row].span->state;
   for (int h = 0; h < c->n_kv; h++, key += D, value += D) {

@@ -185,18 +185,13 @@ typedef struct MergeJob {
 static void merge_rows(void *arg, size_t begin, size_t end) {
   const MergeJob *j = arg;
   Forward *f = j->f;
+  const Kern *kern = f->linear.kern;
   const Config *c = f->w->config;
   const size_t H = (size_t)c->hidden;
   for (size_t t = begin; t < end; t++) {
-    float *h = f->h + t * H, *r = f->r + t * H;
-    ops_scale(h, j->hidden->bias, j->hidden->scale, H);
-    if (j->residual->scale) {
-      ops_scale(r, j->residual->bias, j->residual->scale, H);
-      for (size_t i = 0; i < H; i++) r[i] += h[i];
-    } else {
-      memcpy(r, h, H * sizeof *r);
-    }
-    ops_rmsnorm(f->linear.kern, r, j->norm, H, c->norm_eps, f->n + t * H);
+    float *r = f->r + t * H;
+    kern->merge(r, j->residual->bias, j->residual->scale, f->h + t * H, j->hidden->bias, j->hidden->scale, H);
+    ops_rmsnorm(kern, r, j->norm, H, c->norm_eps, f->n + t * H);
   }
 }
 

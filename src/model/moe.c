@@ -19,7 +19,7 @@ static void router_norm(void *arg, size_t begin, size_t end) {
   const size_t P = (size_t)c->router;
   for (size_t t = begin; t < end; t++) {
     float *p = j->f->z + t * P, *s = j->f->states + t * P;
-    for (size_t i = 0; i < P; i++) p[i] += j->w->down_bias[i];
+    j->f->linear.kern->add(p, j->w->down_bias, P);
     if (j->w->states_scale)
       for (size_t i = 0; i < P; i++) p[i] += s[i] * j->w->states_scale[i];
     memcpy(s, p, P * sizeof *p);
@@ -27,19 +27,23 @@ static void router_norm(void *arg, size_t begin, size_t end) {
   }
 }
 
-static void gelu_rows(float *x, const float *bias, size_t P, size_t begin, size_t end) {
+static void gelu_rows(const Forward *f, float *x, const float *bias, size_t begin, size_t end) {
+  const size_t P = (size_t)f->w->config->router;
   for (size_t t = begin; t < end; t++)
-    for (size_t i = 0; i < P; i++) x[t * P + i] = ops_gelu(x[t * P + i] + bias[i]);
+    if (f->exact)
+      for (size_t i = 0; i < P; i++) x[t * P + i] = ops_gelu(x[t * P + i] + bias[i]);
+    else
+      f->linear.kern->gelu(x + t * P, bias, P);
 }
 
 static void gelu_first(void *arg, size_t begin, size_t end) {
   const MoeJob *j = arg;
-  gelu_rows(j->f->z2, j->w->mlp0_bias, (size_t)j->f->w->config->router, begin, end);
+  gelu_rows(j->f, j->f->z2, j->w->mlp0_bias, begin, end);
 }
 
 static void gelu_second(void *arg, size_t begin, size_t end) {
   const MoeJob *j = arg;
-  gelu_rows(j->f->z, j->w->mlp2_bias, (size_t)j->f->w->config->router, begin, end);
+  gelu_rows(j->f, j->f->z, j->w->mlp2_bias, begin, end);
 }
 
 static void softmax_rows(void *arg, size_t begin, size_t end) {
@@ -157,7 +161,7 @@ static void scatter(void *arg, size_t begin, size_t end) {
   const size_t H = (size_t)f->w->config->hidden;
   for (size_t k = begin; k < end; k++) {
     const size_t t = f->order[k];
-    for (size_t i = 0; i < H; i++) f->h[t * H + i] = f->prob[t] * f->x_sorted[k * H + i];
+    f->linear.kern->weigh(f->prob[t], f->x_sorted + k * H, f->h + t * H, H);
   }
 }
 

@@ -5,16 +5,11 @@
 
 void ops_rmsnorm(const Kern *k, const float *x, const float *weight, size_t n, float eps, float *out) {
   float scale = 1.0f / sqrtf(k->dot(x, x, n) / (float)n + eps);
-  for (size_t i = 0; i < n; i++) out[i] = x[i] * scale * weight[i];
-}
-
-void ops_scale(float *x, const float *bias, const float *scale, size_t n) {
-  for (size_t i = 0; i < n; i++) x[i] = (x[i] + bias[i]) * scale[i];
+  k->norm(x, scale, weight, n, out);
 }
 
 void ops_l2norm(const Kern *k, float *x, size_t n, float length) {
-  float scale = length / fmaxf(sqrtf(k->dot(x, x, n)), 1e-6f);
-  for (size_t i = 0; i < n; i++) x[i] *= scale;
+  k->scale(x, length / fmaxf(sqrtf(k->dot(x, x, n)), 1e-6f), n);
 }
 
 float ops_gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f)); }
@@ -33,12 +28,4 @@ void ops_softmax(float *x, size_t n) {
   for (int l = 0; l < KERN_LANES; l++) sum += lane[l];
   float scale = 1.0f / sum;
   for (size_t i = 0; i < n; i++) x[i] *= scale;
-}
-
-void ops_rotate(float *x, const float *cosine, const float *sine, size_t half) {
-  for (size_t i = 0; i < half; i++) {
-    float a = x[i], b = x[i + half];
-    x[i] = a * cosine[i] - b * sine[i];
-    x[i + half] = b * cosine[i] + a * sine[i];
-  }
 }

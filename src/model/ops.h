@@ -5,13 +5,9 @@
 
 // out = x / sqrt(mean(x^2) + eps) * weight, all [n]; out may be x.
 void ops_rmsnorm(const Kern *k, const float *x, const float *weight, size_t n, float eps, float *out);
-// x = (x + bias) * scale
-void ops_scale(float *x, const float *bias, const float *scale, size_t n);
 // Scales x to length `length`: x * length / max(|x|, 1e-6)
 void ops_l2norm(const Kern *k, float *x, size_t n, float length);
 float ops_gelu(float x); // the exact one, by erf
 float ops_silu(float x);
 // In place; subtracts the maximum first.
 void ops_softmax(float *x, size_t n);
-// Rotates the pairs (i, i + half) of x, i < half, by cosines and sines [half].
-void ops_rotate(float *x, const float *cosine, const float *sine, size_t half);
