@@ -5,6 +5,9 @@
 #include "kernels/amx.h"
 #include "kernels/elem.h"
 
+// Keeps what was loaded in its register: GCC would read it again for each use.
+#define STAY(v) __asm__("" : "+v"(v))
+
 // --- exact ---------------------------------------------------------------------------------------
 
 static float avx512_dot(const float *a, const float *b, size_t n) {
@@ -27,6 +30,7 @@ INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TA
   for (int t = 0; t < NT; t++) {
     const float *at = x + (size_t)t * x_stride + i;
     xv[t] = TAIL ? _mm512_maskz_loadu_ps(m, at) : _mm512_loadu_ps(at);
+    STAY(xv[t]);
   }
 #pragma GCC unroll 4
   for (int r = 0; r < NR; r++) {
@@ -37,6 +41,7 @@ INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TA
                                 : _mm256_loadu_si256((const __m256i *)(const void *)at));
     else
       wv = TAIL ? _mm512_maskz_loadu_ps(m, at) : _mm512_loadu_ps(at);
+    STAY(wv);
 #pragma GCC unroll 4
     for (int t = 0; t < NT; t++) {
       const __m512 p = _mm512_mul_ps(wv, xv[t]);
