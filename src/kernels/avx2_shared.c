@@ -16,7 +16,7 @@ INLINE Lanes exact_tail(Lanes a, const uint8_t *w, bool f16, const float *x, siz
       v = load_f16_one(w + 2 * i);
     else
       memcpy(&v, w + 4 * i, sizeof v);
-    lane[i % 16] += v * x[i];
+    lane[i % 16] = fmaf(v, x[i], lane[i % 16]);
   }
   return (Lanes){_mm256_loadu_ps(lane), _mm256_loadu_ps(lane + 8)};
 }
@@ -48,7 +48,7 @@ INLINE void exact_tile(const int NR, const int NT, bool f16, const uint8_t *w, s
 #pragma GCC unroll 4
         for (int r = 0; r < NR; r++) {
           __m256 *a = h ? &acc[r * NT + t].hi : &acc[r * NT + t].lo;
-          *a = _mm256_add_ps(*a, _mm256_mul_ps(wv[r], xv));
+          *a = _mm256_fmadd_ps(wv[r], xv, *a);
         }
       }
     }

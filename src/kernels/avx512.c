@@ -14,8 +14,7 @@ static float avx512_dot(const float *a, const float *b, size_t n) {
   __m512 acc = _mm512_setzero_ps();
   for (size_t i = 0; i < n; i += 16) {
     const __mmask16 m = first_lanes(n - i);
-    const __m512 p = _mm512_mul_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i));
-    acc = _mm512_mask_add_ps(acc, m, acc, p);
+    acc = _mm512_mask3_fmadd_ps(_mm512_maskz_loadu_ps(m, a + i), _mm512_maskz_loadu_ps(m, b + i), acc, m);
   }
   return add_lanes(acc);
 }
@@ -44,8 +43,8 @@ INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TA
     STAY(wv);
 #pragma GCC unroll 4
     for (int t = 0; t < NT; t++) {
-      const __m512 p = _mm512_mul_ps(wv, xv[t]);
-      acc[r][t] = TAIL ? _mm512_mask_add_ps(acc[r][t], m, acc[r][t], p) : _mm512_add_ps(acc[r][t], p);
+      __m512 *a = &acc[r][t];
+      *a = TAIL ? _mm512_mask3_fmadd_ps(wv, xv[t], *a, m) : _mm512_fmadd_ps(wv, xv[t], *a);
     }
   }
 }

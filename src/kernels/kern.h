@@ -5,8 +5,7 @@
 // Two families of sums, each with one order that all shapes and rungs share:
 //
 //  exact       float32 weights. Lane l of KERN_LANES takes the elements i = l (mod KERN_LANES) in
-//              order, products rounded before they are added; the lanes are then added as a tree:
-//              l + 8, + 4, + 2, + 1.
+//              order, acc = fma(w, x, acc); the lanes are then added as a tree: l + 8, + 4, + 2, + 1.
 //  quantized   weights as unsigned codes with a scale s and a bias b for each group of 32 inputs;
 //              activations as int8 with a scale xs for each group of 32, and xq = xs * (sum of the int8).
 //              Lane l takes the groups g = l (mod KERN_LANES) in order, for each of them

@@ -46,7 +46,7 @@ INLINE float32x4_t load_f32(const uint8_t *p) {
 
 // --- exact ---------------------------------------------------------------------------------------
 
-// A row of float32 or float16, at any alignment, times one token: products rounded before they are added.
+// A row of float32 or float16, at any alignment, times one token.
 INLINE float exact_row(bool f16, const uint8_t *w, size_t n, const float *x) {
   Lanes acc = lanes_zero();
   size_t i = 0;
@@ -54,8 +54,7 @@ INLINE float exact_row(bool f16, const uint8_t *w, size_t n, const float *x) {
 #pragma GCC unroll 4
     for (size_t k = 0; k < 4; k++) {
       const size_t at = i + 4 * k;
-      acc.v[k] = vaddq_f32(acc.v[k],
-                           vmulq_f32(f16 ? load_f16(w + 2 * at) : load_f32(w + 4 * at), vld1q_f32(x + at)));
+      acc.v[k] = vfmaq_f32(acc.v[k], f16 ? load_f16(w + 2 * at) : load_f32(w + 4 * at), vld1q_f32(x + at));
     }
   if (i < n) {
     float lane[16];
@@ -66,7 +65,7 @@ INLINE float exact_row(bool f16, const uint8_t *w, size_t n, const float *x) {
         v = load_f16_one(w + 2 * i);
       else
         memcpy(&v, w + 4 * i, sizeof v);
-      lane[i % 16] += v * x[i];
+      lane[i % 16] = fmaf(v, x[i], lane[i % 16]);
     }
     for (int k = 0; k < 4; k++) acc.v[k] = vld1q_f32(lane + 4 * k);
   }

@@ -22,8 +22,8 @@ static float scalar_dot(const float *restrict a, const float *restrict b, size_t
   float lane[KERN_LANES] = {0};
   size_t i = 0;
   for (; i + KERN_LANES <= n; i += KERN_LANES)
-    for (size_t l = 0; l < KERN_LANES; l++) lane[l] += a[i + l] * b[i + l];
-  for (size_t l = 0; i + l < n; l++) lane[l] += a[i + l] * b[i + l];
+    for (size_t l = 0; l < KERN_LANES; l++) lane[l] = fmaf(a[i + l], b[i + l], lane[l]);
+  for (size_t l = 0; i + l < n; l++) lane[l] = fmaf(a[i + l], b[i + l], lane[l]);
   return add_lanes(lane);
 }
 
@@ -47,7 +47,8 @@ static void scalar_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size
   for (size_t r = 0; r < rows; r++, w += w_stride)
     for (size_t t = 0; t < n_x; t++) {
       float lane[KERN_LANES] = {0};
-      for (size_t i = 0; i < n; i++) lane[i % KERN_LANES] += load_f16(w, i) * x[t * x_stride + i];
+      for (size_t i = 0; i < n; i++)
+        lane[i % KERN_LANES] = fmaf(load_f16(w, i), x[t * x_stride + i], lane[i % KERN_LANES]);
       y[t * y_stride + r] = add_lanes(lane);
     }
 }
