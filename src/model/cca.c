@@ -38,17 +38,23 @@ static void fill_taps(void *arg, size_t begin, size_t end) {
   }
 }
 
-// g[t][c] = conv1[c] . (taps of c's head) + b1[c], rows c shared between threads.
-static void grouped_share(void *arg, int index, int count) {
-  const CcaJob *j = arg;
+// g[t][c] = conv1[c] . (taps of c's head) + b1[c] for channels [r.begin, r.end) and n tokens from t on.
+static void grouped(const CcaJob *j, PoolRange r, size_t t, size_t n, int thread) {
   const Forward *f = j->f;
   const Config *c = f->w->config;
-  const size_t D = (size_t)c->head_dim, C = (size_t)config_conv_channels(c), T = j->step->n_tokens;
-  const PoolRange r = pool_share(C, 16, index, count);
-  for (size_t i = r.begin, n; i < r.end; i += n) { // pieces that do not cross a head
-    n = D - i % D < r.end - i ? D - i % D : r.end - i;
-    linear_rows_exact(&f->linear, &j->w->conv1, i, n, f->taps + i / D * 2 * D, 2 * C, T, f->qk + i, C, index);
+  const size_t D = (size_t)c->head_dim, C = (size_t)config_conv_channels(c);
+  for (size_t i = r.begin, rows; i < r.end; i += rows) { // pieces that do not cross a head
+    rows = D - i % D < r.end - i ? D - i % D : r.end - i;
+    linear_rows_exact(&f->linear, &j->w->conv1, i, rows, f->taps + t * 2 * C + i / D * 2 * D, 2 * C, n,
+                      f->qk + t * C + i, C, thread);
   }
+}
+
+// All tokens, channels shared between threads.
+static void channels_share(void *arg, int index, int count) {
+  const CcaJob *j = arg;
+  const size_t C = (size_t)config_conv_channels(j->f->w->config);
+  grouped(j, pool_share(C, 16, index, count), 0, j->step->n_tokens, index);
 }
 
 // Adds the mean residuals: every query head gets mq = (q0 + k0) / 2, every key head the mean of its
@@ -120,6 +126,34 @@ static void finish_tokens(void *arg, size_t begin, size_t end) {
   for (size_t row = begin; row < end; row++) finish_token(arg, row);
 }
 
+enum { CONV_BLOCK = 32 }; // tokens whose taps stay in the second cache
+
+// A share of the tokens, block by block through everything between the projections and attention.
+static void tokens_share(void *arg, int index, int count) {
+  CcaJob *j = arg;
+  const PoolRange all = {0, (size_t)config_conv_channels(j->f->w->config)};
+  const PoolRange r = pool_share(j->step->n_tokens, 4, index, count);
+  for (size_t t = r.begin, n; t < r.end; t += n) {
+    n = r.end - t < CONV_BLOCK ? r.end - t : CONV_BLOCK;
+    fill_taps(j, t, t + n);
+    grouped(j, all, t, n, index);
+    finish_tokens(j, t, t + n);
+  }
+}
+
+// Few tokens share the channels, many are shared themselves: no thread waits in between then.
+static void convolve(CcaJob *j) {
+  const Forward *f = j->f;
+  const size_t T = j->step->n_tokens;
+  if (T >= CONV_BLOCK / 2 * (size_t)pool_threads(f->linear.pool)) {
+    pool_run(f->linear.pool, tokens_share, j);
+    return;
+  }
+  forward_rows(f, T, fill_taps, j);
+  pool_run(f->linear.pool, channels_share, j);
+  forward_rows(f, T, finish_tokens, j);
+}
+
 // n_before[t] = n[t - 1], the state's prev_hs in front of a span.
 static void shift_inputs(Forward *f, const Step *step, int attn) {
   const size_t H = (size_t)f->w->config->hidden;
@@ -167,9 +201,7 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   profile_mark(&f->profile, ZAYA_PART_PROJECTIONS,
                mat_bytes(&w->linear_q) + mat_bytes(&w->linear_k) + mat_bytes(&w->val_proj1) +
                    mat_bytes(&w->val_proj2));
-  forward_rows(f, T, fill_taps, &job);
-  pool_run(f->linear.pool, grouped_share, &job);
-  forward_rows(f, T, finish_tokens, &job);
+  convolve(&job);
   profile_mark(&f->profile, ZAYA_PART_CONV, mat_bytes(&w->conv1));
   attend_forward(f, job.attn, step);
   profile_mark(&f->profile, ZAYA_PART_ATTENTION, attend_bytes(step));
