@@ -5,9 +5,6 @@
 #include "kernels/amx.h"
 #include "kernels/elem.h"
 
-// Keeps what was loaded in its register: GCC would read it again for each use.
-#define STAY(v) __asm__("" : "+v"(v))
-
 // --- exact ---------------------------------------------------------------------------------------
 
 static float avx512_dot(const float *a, const float *b, size_t n) {

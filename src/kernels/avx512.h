@@ -8,6 +8,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// Keeps what was loaded in its register: GCC would read it again for each use.
+#define STAY(v) __asm__("" : "+v"(v))
+
 // --- lanes ---------------------------------------------------------------------------------------
 
 // l + 8, + 4, + 2, + 1.

@@ -101,47 +101,67 @@ void avx512_pack_few(const KernActs *x, size_t tile, size_t first, size_t have) 
   }
 }
 
-// sum[t] += 16 groups of a row times token t of a packed tile.
-INLINE void few_step(const int BITS, const int NT, const KernRows *w, size_t row, size_t g, const int8_t *q,
-                     const float *xs, const float *xq, __m512 *sum) {
+// Codes of 16 groups of a row, spread, with their scales and biases.
+typedef struct Spread {
+  __m512i codes[8];
+  __m512 scale, bias;
+} Spread;
+
+// Reads 16 groups of a row and asks for those that will come.
+INLINE void read_spread(const int BITS, const KernRows *w, size_t row, size_t g, Spread *out) {
   const uint8_t *codes = w->w + row * w->w_stride + g * 4 * (size_t)BITS;
   const uint8_t *scales = w->scales + row * w->s_stride + g * 2,
                 *biases = w->biases + row * w->s_stride + g * 2;
   const size_t left = w->groups - g;
-  __m512i v[8];
-  spread_codes(BITS, codes, left, v);
+  spread_codes(BITS, codes, left, out->codes);
 #pragma GCC unroll 8
   for (int k = 0; k < BITS; k++) _mm_prefetch((const char *)codes + 64 * k + AHEAD, _MM_HINT_T1);
   _mm_prefetch((const char *)scales + AHEAD / 8, _MM_HINT_T1);
   _mm_prefetch((const char *)biases + AHEAD / 8, _MM_HINT_T1);
-  const __m512 s = load_spread(BITS, scales, left), b = load_spread(BITS, biases, left);
+  out->scale = load_spread(BITS, scales, left);
+  out->bias = load_spread(BITS, biases, left);
+}
+
+// Sums of a row: in memory, since two rows' codes take half of the registers.
+typedef __m512 RowSums[FEW_TOKENS];
+
+// sum[k][t] += 16 groups of row k of NR times token t of a packed tile. Two rows share what is read of a
+// token.
+INLINE void few_step(const int BITS, const int NR, const int NT, const KernRows *w, size_t row, size_t g,
+                     const int8_t *q, const float *xs, const float *xq, RowSums *sum) {
+  Spread v[2];
+#pragma GCC unroll 2
+  for (int k = 0; k < NR; k++) read_spread(BITS, w, row + (size_t)k, g, &v[k]);
 #pragma GCC unroll 8
   for (int t = 0; t < NT; t++) {
-    __m512i dot = _mm512_setzero_si512();
+    __m512i dot[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 #pragma GCC unroll 8
-    for (int k = 0; k < 8; k++)
-      dot = _mm512_dpbusd_epi32(dot, v[k], _mm512_loadu_si512(q + t * 512 + 64 * k));
-    sum[t] = add_groups(sum[t], dot, s, b, xs + t * 16, xq + t * 16);
+    for (int d = 0; d < 8; d++) {
+      __m512i x = _mm512_loadu_si512(q + t * 512 + 64 * d);
+      STAY(x);
+#pragma GCC unroll 2
+      for (int k = 0; k < NR; k++) dot[k] = _mm512_dpbusd_epi32(dot[k], v[k].codes[d], x);
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < NR; k++)
+      sum[k][t] = add_groups(sum[k][t], dot[k], v[k].scale, v[k].bias, xs + t * 16, xq + t * 16);
   }
 }
 
 enum { FEW_ROWS = 4 }; // rows whose lanes are added together
 
-// sum[t] = the lanes of a row times NT tokens of a packed tile, from token t0 on.
-INLINE void few_row(const int BITS, const int NT, const KernRows *w, size_t row, const KernActs *x,
-                    size_t tile, size_t t0, __m512 *sum) {
+// sum[k] = the lanes of row k of NR times NT tokens of a packed tile, from token t0 on.
+INLINE void few_rows(const int BITS, const int NR, const int NT, const KernRows *w, size_t row,
+                     const KernActs *x, size_t tile, size_t t0, RowSums *sum) {
   const int8_t *q = x->tile_q + tile * x->groups * 512 + t0 * 512;
   const float *xs = x->tile_scale + tile * x->groups * 16 + t0 * 16;
   const float *xq = x->tile_sum + tile * x->groups * 16 + t0 * 16;
-  __m512 acc[FEW_TOKENS];
-#pragma GCC unroll 8
-  for (int t = 0; t < NT; t++) acc[t] = _mm512_setzero_ps();
+  for (int k = 0; k < NR; k++)
+    for (int t = 0; t < NT; t++) sum[k][t] = _mm512_setzero_ps();
   for (size_t g = 0; g < w->groups; g += 16) {
-    few_step(BITS, NT, w, row, g, q, xs, xq, acc);
+    few_step(BITS, NR, NT, w, row, g, q, xs, xq, sum);
     q += KERN_TILE * 512, xs += KERN_TILE * 16, xq += KERN_TILE * 16;
   }
-#pragma GCC unroll 8
-  for (int t = 0; t < NT; t++) sum[t] = acc[t];
 }
 
 // Rows times n tokens of a packed tile from t0 on; NT is n, or n + 1 where that is odd.
@@ -151,13 +171,16 @@ INLINE void few(const int BITS, const int NT, const KernRows *w, const KernActs 
   const size_t N = (size_t)NT;
   for (size_t first = 0; first < w->rows; first += FEW_ROWS) {
     const size_t rows = w->rows - first < FEW_ROWS ? w->rows - first : FEW_ROWS;
-    __m512 sum[FEW_ROWS * FEW_TOKENS];
-    float total[FEW_ROWS * FEW_TOKENS];
-    for (size_t r = 0; r < rows; r++) few_row(BITS, NT, w, first + r, x, tile, t0, sum + r * N);
-    for (size_t i = rows * N; i < FEW_ROWS * FEW_TOKENS; i++) sum[i] = _mm512_setzero_ps();
+    RowSums sum[FEW_ROWS];
+    float total[FEW_ROWS * FEW_TOKENS + 16];
+    size_t pair = 0;
+    for (; pair + 2 <= rows; pair += 2) few_rows(BITS, 2, NT, w, first + pair, x, tile, t0, sum + pair);
+    if (pair < rows) few_rows(BITS, 1, NT, w, first + pair, x, tile, t0, sum + pair);
     for (size_t i = 0; i < rows * N; i += 16) {
       __m512 v[16];
-      for (size_t k = 0; k < 16; k++) v[k] = _mm512_permutexvar_ps(order, sum[i + k]);
+      for (size_t k = 0; k < 16; k++)
+        v[k] = i + k < rows * N ? _mm512_permutexvar_ps(order, sum[(i + k) / N][(i + k) % N])
+                                : _mm512_setzero_ps();
       _mm512_storeu_ps(total + i, _mm512_permutexvar_ps(lanes(group_of_lane[0]), add_lanes_16(v)));
     }
     for (size_t t = 0; t < n; t++)
