@@ -31,7 +31,8 @@ INLINE void score_step(const bool q8, const bool HALF, const void *keys, const s
   for (int c = 0; c < 4; c++) kv[c] = load_kv(q8, HALF, keys, k[c] + d);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; j++) {
-    const __m512 qv = HALF ? _mm512_maskz_loadu_ps(0xFF, q[j] + d) : _mm512_loadu_ps(q[j] + d);
+    __m512 qv = HALF ? _mm512_maskz_loadu_ps(0xFF, q[j] + d) : _mm512_loadu_ps(q[j] + d);
+    STAY(qv);
 #pragma GCC unroll 4
     for (int c = 0; c < 4; c++) {
       __m512 *at = &acc[4 * c + j];
@@ -96,7 +97,8 @@ INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAtte
       v[c] = load_kv(q8, HALF && c == NV - 1, a->v, i * a->dim + d + 16 * (size_t)c);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-      const __m512 w = _mm512_set1_ps(p[j][i]);
+      __m512 w = _mm512_set1_ps(p[j][i]);
+      STAY(w);
 #pragma GCC unroll 4
       for (int c = 0; c < NV; c++) acc[j][c] = _mm512_fmadd_ps(w, v[c], acc[j][c]);
     }

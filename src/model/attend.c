@@ -24,8 +24,11 @@ static size_t partial_floats(const Config *c) { return group_heads(c) * ((size_t
 
 static size_t blocks_of(size_t len) { return (len + KERN_BLOCK - 1) / KERN_BLOCK; }
 
+enum { ATTEND_TOKENS = 8 }; // that go through the cache together
+
 size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
-  return (size_t)threads * (exact ? len : (blocks_of(len) + 1) * partial_floats(c));
+  const size_t blocks = blocks_of(len) > ATTEND_TOKENS ? blocks_of(len) : ATTEND_TOKENS;
+  return (size_t)threads * (exact ? len : (blocks + 1) * partial_floats(c));
 }
 
 size_t attend_bytes(const Step *step) {
@@ -120,19 +123,34 @@ static void finish(const AttendJob *j, size_t t, size_t kv, const Partial *p) {
   }
 }
 
-// (token, KV head) pairs dealt out in turn, each done whole by one thread: two slots a thread.
+// Tokens [t, end) of KV head kv, block by block: a block is read from memory once for all of them. `p` has a
+// slot for each token and one more.
+static void run_tokens(const AttendJob *j, size_t t, size_t end, size_t kv, const Partial *p) {
+  const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim, n = end - t;
+  for (size_t i = 0; i < n; i++) run_block(j, t + i, kv, 0, &p[i]);
+  for (size_t b = 1; b < j->blocks; b++)
+    for (size_t i = 0; i < n; i++) {
+      if (b >= blocks_of(j->f->rows[t + i].pos + 1)) continue;
+      run_block(j, t + i, kv, b, &p[n]);
+      merge_block(G, D, &p[i], &p[n]);
+    }
+  for (size_t i = 0; i < n; i++) finish(j, t + i, kv, &p[i]);
+}
+
+// So many tokens share a block where there are enough of them.
+static size_t tokens_at_once(const AttendJob *j, int threads) {
+  return j->step->n_tokens >= (size_t)threads * 4 * ATTEND_TOKENS ? ATTEND_TOKENS : 1;
+}
+
+// (tokens, KV head) pairs dealt out in turn, each done whole by one thread.
 static void units_share(void *arg, int index, int count) {
   const AttendJob *j = arg;
-  const size_t Nk = (size_t)j->c->n_kv, G = group_heads(j->c), D = (size_t)j->c->head_dim;
-  const Partial all = partial_at(j, 2 * (size_t)index), one = partial_at(j, 2 * (size_t)index + 1);
-  for (size_t unit = (size_t)index; unit < j->step->n_tokens * Nk; unit += (size_t)count) {
-    const size_t t = unit / Nk, kv = unit % Nk, blocks = blocks_of(j->f->rows[t].pos + 1);
-    run_block(j, t, kv, 0, &all);
-    for (size_t b = 1; b < blocks; b++) {
-      run_block(j, t, kv, b, &one);
-      merge_block(G, D, &all, &one);
-    }
-    finish(j, t, kv, &all);
+  const size_t Nk = (size_t)j->c->n_kv, T = j->step->n_tokens, n = tokens_at_once(j, count);
+  Partial p[ATTEND_TOKENS + 1];
+  for (size_t i = 0; i <= n; i++) p[i] = partial_at(j, (n + 1) * (size_t)index + i);
+  for (size_t unit = (size_t)index; unit < (T + n - 1) / n * Nk; unit += (size_t)count) {
+    const size_t t = unit / Nk * n, end = t + n < T ? t + n : T;
+    run_tokens(j, t, end, unit % Nk, p);
   }
 }
 
