@@ -224,11 +224,14 @@ INLINE __m512i group_dots(const int BITS, const uint8_t *codes, size_t left, con
   return BITS == 8 ? group_sums_q8(d) : group_sums_q4(d);
 }
 
-enum { ONE_ROWS = 4 }; // rows that share a token's activations, and come as so many streams
+// Rows that share a token's activations. They lie far apart, each the head of a stream of its own: the
+// processor then has more reads under way than for neighbours (head 48 to 57 GB/s, two threads of Zen 5).
+// Each stream is asked for so many bytes ahead.
+enum { ONE_ROWS = 4, ONE_AHEAD = 2048 };
 
-// Rows r .. r + NR times token t.
-INLINE void rows_one(const int BITS, const int NR, const KernRows *w, size_t r, const KernActs *x, size_t t,
-                     float *y) {
+// Rows r, r + far, ..., NR of them, times token t.
+INLINE void rows_one(const int BITS, const int NR, const KernRows *w, size_t r, size_t far, const KernActs *x,
+                     size_t t, float *y) {
   const int8_t *q = x->q + t * x->q_stride;
   const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
   const size_t bytes = 4 * (size_t)BITS; // of a group
@@ -242,29 +245,29 @@ INLINE void rows_one(const int BITS, const int NR, const KernRows *w, size_t r, 
     for (size_t k = 0; k < 8; k++) qv[k] = _mm512_loadu_si512(q + g * 32 + 64 * k);
 #pragma GCC unroll 4
     for (size_t k = 0; k < (size_t)NR; k++) {
-      const uint8_t *codes = w->w + (r + k) * w->w_stride + g * bytes;
-      const uint8_t *scales = w->scales + (r + k) * w->s_stride + g * 2;
-      const uint8_t *biases = w->biases + (r + k) * w->s_stride + g * 2;
+      const uint8_t *codes = w->w + (r + k * far) * w->w_stride + g * bytes;
+      const uint8_t *scales = w->scales + (r + k * far) * w->s_stride + g * 2;
+      const uint8_t *biases = w->biases + (r + k * far) * w->s_stride + g * 2;
 #pragma GCC unroll 8
       for (size_t i = 0; i < (size_t)BITS; i++)
-        _mm_prefetch((const char *)codes + AHEAD + 64 * i, _MM_HINT_T0);
-      _mm_prefetch((const char *)scales + AHEAD * 2 / bytes, _MM_HINT_T0);
-      _mm_prefetch((const char *)biases + AHEAD * 2 / bytes, _MM_HINT_T0);
+        _mm_prefetch((const char *)codes + ONE_AHEAD + 64 * i, _MM_HINT_T0);
+      _mm_prefetch((const char *)scales + ONE_AHEAD * 2 / bytes, _MM_HINT_T0);
+      _mm_prefetch((const char *)biases + ONE_AHEAD * 2 / bytes, _MM_HINT_T0);
       const __m512i dots = group_dots(BITS, codes, left, qv);
       acc[k] = add_groups(acc[k], dots, load_f16(scales, left), load_f16(biases, left), xs + g, xq + g);
     }
   }
 #pragma GCC unroll 4
-  for (int k = 0; k < NR; k++) y[r + (size_t)k] = add_lanes(acc[k]);
+  for (int k = 0; k < NR; k++) y[r + (size_t)k * far] = add_lanes(acc[k]);
 }
 
 INLINE void rows_each(const int BITS, const KernRows *w, const KernActs *x, size_t first_x, size_t n_x,
                       float *y, size_t y_stride) {
-  size_t r = 0;
-  for (; r + ONE_ROWS <= w->rows; r += ONE_ROWS)
-    for (size_t t = 0; t < n_x; t++) rows_one(BITS, ONE_ROWS, w, r, x, first_x + t, y + t * y_stride);
-  for (; r < w->rows; r++)
-    for (size_t t = 0; t < n_x; t++) rows_one(BITS, 1, w, r, x, first_x + t, y + t * y_stride);
+  const size_t far = w->rows / ONE_ROWS;
+  for (size_t r = 0; r < far; r++)
+    for (size_t t = 0; t < n_x; t++) rows_one(BITS, ONE_ROWS, w, r, far, x, first_x + t, y + t * y_stride);
+  for (size_t r = far * ONE_ROWS; r < w->rows; r++)
+    for (size_t t = 0; t < n_x; t++) rows_one(BITS, 1, w, r, 1, x, first_x + t, y + t * y_stride);
 }
 
 static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,

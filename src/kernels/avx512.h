@@ -45,9 +45,8 @@ INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xFFFF : (__mmask16)((
 
 // --- codes ---------------------------------------------------------------------------------------
 
-// Bytes of codes to ask for ahead of use: some hundred nanoseconds of them. Of 4 bits 6 KiB reached 79 % of
-// the reading rate, 2 KiB 73 % (Zen 4); single rows of 8 bits are faster without. Scales and biases are an
-// eighth.
+// Bytes of codes that the kernels for a few tokens ask for ahead of use, some hundred nanoseconds of them.
+// Scales and biases are an eighth.
 enum { AHEAD = 6144 };
 
 // Codes of 16 groups (`left` of them valid) as they lie: N vectors of 16 / N groups.
