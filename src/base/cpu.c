@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -24,6 +25,21 @@ int cpu_count(void) {
 #endif
   long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 ? (int)n : 1;
+}
+
+size_t cpu_first_cache(void) {
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+  static atomic_long known = -1; // asking may take long in a virtual machine
+  long n = atomic_load_explicit(&known, memory_order_relaxed);
+  if (n < 0) {
+    n = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+    n = n > 0 ? n : 0;
+    atomic_store_explicit(&known, n, memory_order_relaxed);
+  }
+  return (size_t)n;
+#else
+  return 0;
+#endif
 }
 
 void cpu_yield(void) { sched_yield(); }

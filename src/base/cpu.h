@@ -25,6 +25,8 @@ bool cpu_fetch_pages(const void *p, size_t bytes);
 // Bytes of memory that can be had without driving out what is in use; 0 when the system does not say.
 size_t cpu_memory_available(void);
 
+size_t cpu_first_cache(void); // bytes of a core's first data cache; 0 when the system does not say
+
 // Lets another thread run that waits for this core, if there is one.
 void cpu_yield(void);
 
