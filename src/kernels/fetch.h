@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-enum { FETCH_AHEAD = 16384, FETCH_LINE = 64 }; // bytes
+enum { FETCH_AHEAD = 8192, FETCH_LINE = 64 }; // bytes
 
 // While bytes [at, at + len) of a stream are worked on: asks for those FETCH_AHEAD behind them. `then` is
 // what will be read when the stream's `size` bytes are done, or NULL. An address beyond what is there does no
@@ -15,5 +15,5 @@ static inline void fetch_ahead(const void *stream, size_t size, const void *then
   const char *p = (const char *)(from < size ? stream : then);
   if (!p) return;
   p += from < size ? from : from - size;
-  for (size_t b = 0; b < len; b += FETCH_LINE) __builtin_prefetch(p + b, 0, 2);
+  for (size_t b = 0; b < len; b += FETCH_LINE) __builtin_prefetch(p + b, 0, 3);
 }
