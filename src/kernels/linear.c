@@ -5,7 +5,7 @@
 
 enum { UNIT = KERN_PANEL_ROWS, QUANTIZE_ALONE = KERN_TILE, FEW = 4, LEAST_UNITS = 4, SMALL_WORK = 16384 };
 
-// Room for the tokens of a run, and for what the last tiles of its inputs lack.
+// Room for the tokens of a run, and for what fills the last tile of each input.
 static bool alloc_room(Linear *l, LinearShape s, Arena *arena, zaya_error *err) {
   const size_t groups = (s.max_cols + KERN_GROUP - 1) / KERN_GROUP, padded = kern_pad_groups(groups);
   const size_t n = 4 * s.max_tokens + LINEAR_MAX_PARTS * KERN_TILE;
@@ -16,7 +16,6 @@ static bool alloc_room(Linear *l, LinearShape s, Arena *arena, zaya_error *err) 
                   .sum = arena_alloc(arena, n * padded, sizeof(float), what, err),
                   .groups = padded,
                   .q_stride = kern_q_stride(groups)};
-  l->room_tokens = n;
   if (!a->q || !a->scale || !a->sum || !l->kern->pack_tile) return a->q && a->scale && a->sum;
   a->tile_q = arena_alloc(arena, n, padded * KERN_GROUP, what, err);
   a->tile_scale = arena_alloc(arena, n * padded, sizeof(float), what, err);

@@ -29,8 +29,7 @@ typedef struct Linear {
   size_t scratch_cols; // at least the columns of every matrix
   // Production only:
   KernPanel *panels; // [threads]
-  KernActs room;     // for the quantized x of a run, one after the other; room_tokens
-  size_t room_tokens;
+  KernActs room;     // for the quantized x of a run, one after the other
 } Linear;
 
 typedef struct LinearShape {
