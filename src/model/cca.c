@@ -126,27 +126,21 @@ static void finish_tokens(void *arg, size_t begin, size_t end) {
   for (size_t row = begin; row < end; row++) finish_token(arg, row);
 }
 
-enum { CONV_BLOCK = 32 }; // tokens whose taps stay in the second cache
-
-// A share of the tokens, block by block through everything between the projections and attention.
-static void tokens_share(void *arg, int index, int count) {
+// Tokens [begin, end) through everything between the projections and attention.
+static void convolve_block(void *arg, size_t begin, size_t end, int thread) {
   CcaJob *j = arg;
   const PoolRange all = {0, (size_t)config_conv_channels(j->f->w->config)};
-  const PoolRange r = pool_share(j->step->n_tokens, 4, index, count);
-  for (size_t t = r.begin, n; t < r.end; t += n) {
-    n = r.end - t < CONV_BLOCK ? r.end - t : CONV_BLOCK;
-    fill_taps(j, t, t + n);
-    grouped(j, all, t, n, index);
-    finish_tokens(j, t, t + n);
-  }
+  fill_taps(j, begin, end);
+  grouped(j, all, begin, end - begin, thread);
+  finish_tokens(j, begin, end);
 }
 
-// Few tokens share the channels, many are shared themselves: no thread waits in between then.
+// Few tokens share the channels, many are shared themselves.
 static void convolve(CcaJob *j) {
   const Forward *f = j->f;
   const size_t T = j->step->n_tokens;
-  if (T >= CONV_BLOCK / 2 * (size_t)pool_threads(f->linear.pool)) {
-    pool_run(f->linear.pool, tokens_share, j);
+  if (forward_has_blocks(f, T)) {
+    forward_blocks(f, T, convolve_block, j);
     return;
   }
   forward_rows(f, T, fill_taps, j);

@@ -150,6 +150,32 @@ void forward_rows(const Forward *f, size_t T, ForwardRowsFn fn, void *arg) {
     pool_run(f->linear.pool, rows_share, &job);
 }
 
+enum { BLOCK_ROWS = 32 };
+
+typedef struct BlocksJob {
+  ForwardBlockFn fn;
+  void *arg;
+  size_t T;
+} BlocksJob;
+
+static void blocks_share(void *arg, int index, int count) {
+  const BlocksJob *j = arg;
+  const PoolRange r = pool_share(j->T, 4, index, count);
+  for (size_t t = r.begin, end; t < r.end; t = end) {
+    end = r.end - t < BLOCK_ROWS ? r.end : t + BLOCK_ROWS;
+    j->fn(j->arg, t, end, index);
+  }
+}
+
+bool forward_has_blocks(const Forward *f, size_t T) {
+  return T >= BLOCK_ROWS / 2 * (size_t)pool_threads(f->linear.pool);
+}
+
+void forward_blocks(const Forward *f, size_t T, ForwardBlockFn fn, void *arg) {
+  BlocksJob job = {fn, arg, T};
+  pool_run(f->linear.pool, blocks_share, &job);
+}
+
 static void place_rows(Forward *f, const Step *step) {
   size_t row = 0;
   for (size_t k = 0; k < step->n_spans; k++) {

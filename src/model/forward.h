@@ -101,5 +101,10 @@ bool forward_step(Forward *f, const Span *spans, size_t n_spans, Trace trace, za
 // For cca and moe: runs fn over rows [0, T), shared between the threads when there are enough of them.
 typedef void (*ForwardRowsFn)(void *arg, size_t begin, size_t end);
 void forward_rows(const Forward *f, size_t T, ForwardRowsFn fn, void *arg);
+// Enough rows that every thread takes some through several products by itself: then no thread waits between
+// them. Runs fn over blocks of [0, T) whose inputs stay in the second cache; `thread` is the caller's number.
+bool forward_has_blocks(const Forward *f, size_t T);
+typedef void (*ForwardBlockFn)(void *arg, size_t begin, size_t end, int thread);
+void forward_blocks(const Forward *f, size_t T, ForwardBlockFn fn, void *arg);
 // Hands a tensor of this step's tokens to the trace.
 void forward_trace(const Step *step, int layer, const char *what, const float *data, size_t n, size_t width);

@@ -61,7 +61,7 @@ typedef struct RouterStage {
   ForwardRowsFn then;
 } RouterStage;
 
-enum { ROUTER_STAGES = 4, ROUTER_BLOCK = 32 }; // tokens whose inputs stay in the second cache
+enum { ROUTER_STAGES = 4 };
 
 static void router_stages(const Forward *f, const MoeWeights *w, RouterStage s[ROUTER_STAGES]) {
   const Config *c = f->w->config;
@@ -72,40 +72,35 @@ static void router_stages(const Forward *f, const MoeWeights *w, RouterStage s[R
   s[3] = (RouterStage){&w->mlp4, f->z, f->probs, P, E1, softmax_rows};
 }
 
-// A share of the tokens, block by block through all stages.
-static void route_share(void *arg, int index, int count) {
+// Tokens [begin, end) through all stages.
+static void route_block(void *arg, size_t begin, size_t end, int thread) {
   MoeJob *j = arg;
   RouterStage s[ROUTER_STAGES];
   router_stages(j->f, j->w, s);
-  const PoolRange r = pool_share(j->T, 4, index, count);
-  for (size_t t = r.begin, n; t < r.end; t += n) {
-    n = r.end - t < ROUTER_BLOCK ? r.end - t : ROUTER_BLOCK;
-    for (int i = 0; i < ROUTER_STAGES; i++) {
-      linear_rows_exact(&j->f->linear, s[i].w, 0, s[i].w->rows, s[i].x + t * s[i].in, s[i].in, n,
-                        s[i].y + t * s[i].out, s[i].out, index);
-      s[i].then(j, t, t + n);
-    }
+  for (int i = 0; i < ROUTER_STAGES; i++) {
+    linear_rows_exact(&j->f->linear, s[i].w, 0, s[i].w->rows, s[i].x + begin * s[i].in, s[i].in, end - begin,
+                      s[i].y + begin * s[i].out, s[i].out, thread);
+    s[i].then(j, begin, end);
   }
 }
 
-// Few tokens share the rows of every stage, many are shared themselves: no thread waits between stages then.
-static bool by_tokens(const Forward *f, const MoeWeights *w, size_t T) {
-  const Mat *mats[] = {&w->down, &w->mlp0, &w->mlp2, &w->mlp4};
-  for (size_t i = 0; i < sizeof mats / sizeof *mats; i++)
-    if (linear_quantizes(&f->linear, mats[i])) return false;
-  if (f->linear.probe.fn) return false; // it is called by linear_run
-  return T >= ROUTER_BLOCK / 2 * (size_t)pool_threads(f->linear.pool);
+// Whether linear_run would do with the router's inputs what linear_rows_exact does: neither quantizes them
+// nor shows them to a probe.
+static bool is_exact(const Forward *f, const RouterStage s[ROUTER_STAGES]) {
+  for (int i = 0; i < ROUTER_STAGES; i++)
+    if (linear_quantizes(&f->linear, s[i].w)) return false;
+  return !f->linear.probe.fn;
 }
 
 // probs[t] = router(n[t]), softmax over the E + 1 routes; updates the router state.
 static void route_probs(MoeJob *j) {
   Forward *f = j->f;
   RouterStage s[ROUTER_STAGES];
-  if (by_tokens(f, j->w, j->T)) {
-    pool_run(f->linear.pool, route_share, j);
+  router_stages(f, j->w, s);
+  if (forward_has_blocks(f, j->T) && is_exact(f, s)) { // few tokens share the rows of every stage
+    forward_blocks(f, j->T, route_block, j);
     return;
   }
-  router_stages(f, j->w, s);
   for (int i = 0; i < ROUTER_STAGES; i++) {
     linear_apply(&f->linear, s[i].w, s[i].x, s[i].in, j->T, s[i].y, s[i].out);
     forward_rows(f, j->T, s[i].then, j);

@@ -1,4 +1,5 @@
 // base: errors, buffers, checked sizes, the thread pool.
+#include "data.h"
 #include "test.h"
 
 #include "base/buf.h"
@@ -8,6 +9,7 @@
 #include "base/size.h"
 #include "base/warm.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -196,8 +198,10 @@ enum { WARM_BYTES = 40 << 20 }; // more than two pieces
 
 static void maps_are_brought_into_memory(void **state) {
   (void)state;
-  char path[] = "/tmp/zaya-warm-XXXXXX";
-  const int fd = mkstemp(path);
+  char dir[64], path[4096];
+  data_scratch(dir, sizeof dir);
+  data_path(path, dir, "map");
+  const int fd = open(path, O_RDWR | O_CREAT, 0600);
   assert_true(fd >= 0);
   assert_int_equal(ftruncate(fd, WARM_BYTES), 0);
   zaya_error err = {0};
@@ -213,7 +217,7 @@ static void maps_are_brought_into_memory(void **state) {
   warm_stop(warm_start(&m, 1));
   map_close(&m);
   close(fd);
-  unlink(path);
+  data_remove(dir);
 }
 
 static void what_does_not_fit_is_left(void **state) {
