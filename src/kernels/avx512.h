@@ -21,24 +21,34 @@ INLINE float add_lanes(__m512 v) {
   return _mm_cvtss_f32(_mm_add_ss(b, _mm_shuffle_ps(b, b, 1)));
 }
 
+// One level of the sum of lanes for two vectors at once: what lies 8, 4, 2 or 1 lanes apart is added, and
+// both halves share a vector.
+INLINE __m512 add_8_apart(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+}
+
+INLINE __m512 add_4_apart(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+}
+
+INLINE __m512 add_2_apart(__m512 a, __m512 b) {
+  const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+  return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)),
+                       _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+}
+
+INLINE __m512 add_1_apart(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD));
+}
+
 // add_lanes of 16 vectors at once; element k of 128-bit lane j belongs to v[4 k + j].
 INLINE __m512 add_lanes_16(const __m512 *v) {
-  __m512 s[8], r[4], u[2];
+  __m512 s[8], r[4];
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; i++)
-    s[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x44),
-                         _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xEE));
+  for (int i = 0; i < 8; i++) s[i] = add_8_apart(v[2 * i], v[2 * i + 1]);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; i++)
-    r[i] = _mm512_add_ps(_mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0x88),
-                         _mm512_shuffle_f32x4(s[2 * i], s[2 * i + 1], 0xDD));
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; i++) {
-    const __m512d a = _mm512_castps_pd(r[2 * i]), b = _mm512_castps_pd(r[2 * i + 1]);
-    u[i] =
-        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
-  }
-  return _mm512_add_ps(_mm512_shuffle_ps(u[0], u[1], 0x88), _mm512_shuffle_ps(u[0], u[1], 0xDD));
+  for (int i = 0; i < 4; i++) r[i] = add_4_apart(s[2 * i], s[2 * i + 1]);
+  return add_1_apart(add_2_apart(r[0], r[1]), add_2_apart(r[2], r[3]));
 }
 
 INLINE __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xFFFF : (__mmask16)((1u << n) - 1); }

@@ -33,11 +33,9 @@ INLINE void spread_8(__m512i *v) {
   }
 }
 
-// Which of 16 groups a lane has then, and which lane a group has: of 4 bits (its own inverse), of 8.
+// Which of 16 groups a lane has then, of 4 bits and of 8.
 static const uint8_t group_of_lane[2][16] = {{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
                                              {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}};
-static const uint8_t lane_of_group[2][16] = {{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
-                                             {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}};
 
 INLINE __m512i lanes(const uint8_t *order) {
   return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)order));
@@ -137,13 +135,12 @@ INLINE void read_spread(const int BITS, const bool NEAR, const KernRows *w, size
 // Sums of a row: in memory, since two rows' codes take half of the registers.
 typedef __m512 RowSums[FEW_TOKENS];
 
-// sum[k][t] += 16 groups of row k of NR times token t of a packed tile. Two rows share what is read of a
-// token.
-INLINE void few_step(const int BITS, const bool NEAR, const int NR, const int NT, const KernRows *w,
-                     size_t row, size_t g, const int8_t *q, const float *xs, const float *xq, RowSums *sum) {
+// sum[k][t] += 16 groups of rows[k] times token t of a packed tile. Two rows share what is read of a token.
+INLINE void few_step(const int BITS, const bool NEAR, const int NT, const KernRows *w, const size_t rows[2],
+                     size_t g, const int8_t *q, const float *xs, const float *xq, RowSums *sum) {
   Spread v[2];
 #pragma GCC unroll 2
-  for (int k = 0; k < NR; k++) read_spread(BITS, NEAR, w, row + (size_t)k, g, &v[k]);
+  for (int k = 0; k < 2; k++) read_spread(BITS, NEAR, w, rows[k], g, &v[k]);
 #pragma GCC unroll 8
   for (int t = 0; t < NT; t++) {
     __m512i dot[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -152,51 +149,79 @@ INLINE void few_step(const int BITS, const bool NEAR, const int NR, const int NT
       __m512i x = _mm512_loadu_si512(q + t * 512 + 64 * d);
       STAY(x);
 #pragma GCC unroll 2
-      for (int k = 0; k < NR; k++) dot[k] = _mm512_dpbusd_epi32(dot[k], v[k].codes[d], x);
+      for (int k = 0; k < 2; k++) dot[k] = _mm512_dpbusd_epi32(dot[k], v[k].codes[d], x);
     }
 #pragma GCC unroll 2
-    for (int k = 0; k < NR; k++)
+    for (int k = 0; k < 2; k++)
       sum[k][t] = add_groups(sum[k][t], dot[k], v[k].scale, v[k].bias, xs + t * 16, xq + t * 16);
   }
 }
 
-enum { FEW_ROWS = 4 }; // rows whose lanes are added together
-
-// sum[k] = the lanes of row k of NR times NT tokens of a packed tile, from token t0 on.
-INLINE void few_rows(const int BITS, const bool NEAR, const int NR, const int NT, const KernRows *w,
-                     size_t row, const KernActs *x, size_t tile, size_t t0, RowSums *sum) {
+// sum[k] = rows[k] times NT tokens of a packed tile, from token t0 on.
+INLINE void few_pair(const int BITS, const bool NEAR, const int NT, const KernRows *w, const size_t rows[2],
+                     const KernActs *x, size_t tile, size_t t0, RowSums *sum) {
   const int8_t *q = x->tile_q + tile * x->groups * 512 + t0 * 512;
   const float *xs = x->tile_scale + tile * x->groups * 16 + t0 * 16;
   const float *xq = x->tile_sum + tile * x->groups * 16 + t0 * 16;
-  for (int k = 0; k < NR; k++)
+  for (int k = 0; k < 2; k++)
     for (int t = 0; t < NT; t++) sum[k][t] = _mm512_setzero_ps();
   for (size_t g = 0; g < w->groups; g += 16) {
-    few_step(BITS, NEAR, NR, NT, w, row, g, q, xs, xq, sum);
+    few_step(BITS, NEAR, NT, w, rows, g, q, xs, xq, sum);
     q += KERN_TILE * 512, xs += KERN_TILE * 16, xq += KERN_TILE * 16;
   }
 }
 
-// Rows times n tokens of a packed tile from t0 on; NT is n, or n + 1 where that is odd.
+// The lanes of 16 sums, added as the tree of their groups (8, 4, 2, 1 apart) where those lie: element i
+// belongs to v[i].
+INLINE __m512 add_spread_16(const int BITS, const __m512 *v) {
+  __m512 s[8], r[4];
+  if (BITS == 4) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) s[i] = add_2_apart(v[2 * i], v[2 * i + 1]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) r[i] = add_1_apart(s[2 * i], s[2 * i + 1]);
+    return add_4_apart(add_8_apart(r[0], r[1]), add_8_apart(r[2], r[3]));
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; i++) s[i] = add_8_apart(v[i + i / 4 * 4], v[i + i / 4 * 4 + 4]);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) r[i] = add_2_apart(s[2 * i], s[2 * i + 1]);
+  return add_4_apart(add_1_apart(r[0], r[1]), add_1_apart(r[2], r[3]));
+}
+
+enum { FEW_ROWS = 4 }; // rows whose lanes are added together
+
+// y[t][r] of FEW_ROWS rows, of which there are `rows`, and n tokens.
+INLINE void store_few(const int BITS, const int NT, const RowSums *sum, size_t rows, size_t n, float *y,
+                      size_t y_stride) {
+  float total[FEW_TOKENS][FEW_ROWS];
+#pragma GCC unroll 2
+  for (int t = 0; t < NT; t += 4) {
+    __m512 v[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) v[i] = t + i / 4 < NT ? sum[i % 4][t + i / 4] : _mm512_setzero_ps();
+    _mm512_storeu_ps(total[t], add_spread_16(BITS, v));
+  }
+  if (rows == FEW_ROWS)
+    for (size_t t = 0; t < n; t++) _mm_storeu_ps(y + t * y_stride, _mm_loadu_ps(total[t]));
+  else
+    for (size_t t = 0; t < n; t++)
+      for (size_t r = 0; r < rows; r++) y[t * y_stride + r] = total[t][r];
+}
+
+// Rows times n tokens of a packed tile from t0 on; NT is n, or n + 1 where that is odd. Missing rows repeat
+// the last.
 INLINE void few(const int BITS, const bool NEAR, const int NT, const KernRows *w, const KernActs *x,
                 size_t tile, size_t t0, size_t n, float *y, size_t y_stride) {
-  const __m512i order = lanes(lane_of_group[BITS == 8]);
-  const size_t N = (size_t)NT;
+  const size_t last = w->rows - 1;
   for (size_t first = 0; first < w->rows; first += FEW_ROWS) {
-    const size_t rows = w->rows - first < FEW_ROWS ? w->rows - first : FEW_ROWS;
     RowSums sum[FEW_ROWS];
-    float total[FEW_ROWS * FEW_TOKENS + 16];
-    size_t pair = 0;
-    for (; pair + 2 <= rows; pair += 2) few_rows(BITS, NEAR, 2, NT, w, first + pair, x, tile, t0, sum + pair);
-    if (pair < rows) few_rows(BITS, NEAR, 1, NT, w, first + pair, x, tile, t0, sum + pair);
-    for (size_t i = 0; i < rows * N; i += 16) {
-      __m512 v[16];
-      for (size_t k = 0; k < 16; k++)
-        v[k] = i + k < rows * N ? _mm512_permutexvar_ps(order, sum[(i + k) / N][(i + k) % N])
-                                : _mm512_setzero_ps();
-      _mm512_storeu_ps(total + i, _mm512_permutexvar_ps(lanes(group_of_lane[0]), add_lanes_16(v)));
+#pragma GCC unroll 2
+    for (size_t k = 0; k < FEW_ROWS; k += 2) {
+      const size_t row = first + k, pair[2] = {row < last ? row : last, row < last ? row + 1 : last};
+      few_pair(BITS, NEAR, NT, w, pair, x, tile, t0, sum + k);
     }
-    for (size_t t = 0; t < n; t++)
-      for (size_t r = 0; r < rows; r++) y[t * y_stride + first + r] = total[r * N + t];
+    store_few(BITS, NT, sum, last - first < FEW_ROWS ? last - first + 1 : FEW_ROWS, n, y + first, y_stride);
   }
 }
 
