@@ -46,8 +46,9 @@ def stream(port, prompt, tokens, sampling, start, out, i):
     sent = time.perf_counter()
     c.request("POST", "/v1/chat/completions" if chat else "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
     r = c.getresponse()
+    came = [(time.perf_counter(), line) for line in r]  # read afterwards: the client has no core of its own
     times, usage = [], None
-    for line in r:
+    for at, line in came:
         if not line.startswith(b"data: {"):
             continue
         v = json.loads(line[6:])
@@ -55,7 +56,7 @@ def stream(port, prompt, tokens, sampling, start, out, i):
         choice = v["choices"][0] if v["choices"] else {}
         delta = choice.get("delta") or choice
         if delta.get("text") or delta.get("content") or delta.get("reasoning_content"):
-            times.append(time.perf_counter())
+            times.append(at)
     c.close()
     if r.status != 200 or not usage:
         raise SystemExit(f"serve.py: HTTP {r.status}")

@@ -235,7 +235,15 @@ static void run_layer(Forward *f, int i, const Step *step) {
   forward_trace(step, i, "residual", f->r, T, H);
 }
 
-// Rows of several spans share one pass over the head: gathered, and their logits copied to where they go.
+// Whether n rows of V floats lie one behind the other.
+static bool in_a_row(float *const *rows, size_t n, size_t V) {
+  for (size_t i = 1; i < n; i++)
+    if ((uintptr_t)rows[i] != (uintptr_t)rows[i - 1] + V * sizeof(float)) return false;
+  return true;
+}
+
+// Rows of several spans share one pass over the head: gathered, and their logits copied to where they go,
+// if they cannot be written there.
 static void head_together(Forward *f, const Step *step) {
   const size_t H = (size_t)f->w->config->hidden, V = (size_t)f->w->config->vocab;
   float *to[FORWARD_MAX_TOKENS];
@@ -250,8 +258,9 @@ static void head_together(Forward *f, const Step *step) {
   }
   for (size_t at = 0, n; at < wanted; at += n) {
     n = wanted - at < FORWARD_HEAD_ROWS ? wanted - at : FORWARD_HEAD_ROWS;
-    linear_apply(&f->linear, &f->w->head, f->x_sorted + at * H, H, n, f->logits, V);
-    for (size_t r = 0; r < n; r++) memcpy(to[at + r], f->logits + r * V, V * sizeof(float));
+    const bool there = in_a_row(to + at, n, V);
+    linear_apply(&f->linear, &f->w->head, f->x_sorted + at * H, H, n, there ? to[at] : f->logits, V);
+    for (size_t r = 0; r < n && !there; r++) memcpy(to[at + r], f->logits + r * V, V * sizeof(float));
   }
 }
 
