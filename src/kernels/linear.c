@@ -85,6 +85,39 @@ static Path path_for(const Kern *k, const Mat *w, size_t n) {
   return k->pack_tile ? BY_TILES : BY_PANELS;
 }
 
+// Tokens of a run that go through a thread's rows before others do: their int8 stay in the second cache.
+enum { TOKENS_AT_ONCE = 256 };
+
+// The tokens from `first` on, which begins a pair of tiles.
+static KernActs acts_from(const KernActs *x, size_t first) {
+  KernActs a = *x;
+  a.q += first * x->q_stride;
+  a.scale += first * x->groups;
+  a.sum += first * x->groups;
+  a.tile_q += first * x->groups * KERN_GROUP;
+  a.tile_scale += first * x->groups;
+  a.tile_sum += first * x->groups;
+  return a;
+}
+
+static void rows_by_tiles(const Linear *l, const Mat *w, size_t first, size_t n_rows, const KernActs *x,
+                          size_t n, float *y, size_t y_stride, int thread) {
+  const Kern *k = l->kern;
+  KernPanel scratch = l->panels[thread];
+  scratch.groups = kern_pad_groups(w->cols / KERN_GROUP);
+  for (size_t t = 0; t < n; t += TOKENS_AT_ONCE) {
+    const size_t tokens = n - t < TOKENS_AT_ONCE ? n - t : TOKENS_AT_ONCE;
+    const KernActs acts = acts_from(x, t);
+    if (k->begin) k->begin(tokens);
+    for (size_t r = 0; r < n_rows; r += UNIT) {
+      const KernRows rows = kern_rows(w, first + r, n_rows - r < UNIT ? n_rows - r : UNIT);
+      (w->bits == 4 ? k->tile_q4 : k->tile_q8)(&rows, &scratch, &acts, tokens, y + t * y_stride + r,
+                                               y_stride);
+    }
+    if (k->end) k->end();
+  }
+}
+
 static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n_rows, const KernActs *x,
                            size_t n, float *y, size_t y_stride, int thread) {
   const Kern *k = l->kern;
@@ -94,16 +127,16 @@ static void rows_quantized(const Linear *l, const Mat *w, size_t first, size_t n
     (w->bits == 4 ? k->rows_q4 : k->rows_q8)(&rows, x, 0, n, y, y_stride);
     return;
   }
+  if (path == BY_TILES) {
+    rows_by_tiles(l, w, first, n_rows, x, n, y, y_stride, thread);
+    return;
+  }
   KernPanel panel = l->panels[thread];
   panel.groups = kern_pad_groups(w->cols / KERN_GROUP);
   if (k->begin) k->begin(n);
   for (size_t r = 0; r < n_rows; r += UNIT) {
     const size_t m = n_rows - r < UNIT ? n_rows - r : UNIT;
     const KernRows rows = kern_rows(w, first + r, m);
-    if (path == BY_TILES) {
-      (w->bits == 4 ? k->tile_q4 : k->tile_q8)(&rows, &panel, x, n, y + r, y_stride);
-      continue;
-    }
     if (order_for(w) == KERN_ORDER_NIBBLES)
       k->unpack_q4(&rows, &panel);
     else

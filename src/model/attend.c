@@ -15,6 +15,7 @@ typedef struct AttendJob {
   const Step *step;
   int attn;
   size_t blocks; // of the longest sequence; the stride of partials
+  PoolClaim claim;
 } AttendJob;
 
 static size_t group_heads(const Config *c) { return (size_t)(c->n_q / c->n_kv); } // G
@@ -142,16 +143,19 @@ static size_t tokens_at_once(const AttendJob *j, int threads) {
   return j->step->n_tokens >= (size_t)threads * 4 * ATTEND_TOKENS ? ATTEND_TOKENS : 1;
 }
 
-// (tokens, KV head) pairs dealt out in turn, each done whole by one thread.
+// (KV head, tokens) pairs, each done whole by one thread; those of a head come one after the other, so that
+// its keys and values stay in the caches.
 static void units_share(void *arg, int index, int count) {
-  const AttendJob *j = arg;
-  const size_t Nk = (size_t)j->c->n_kv, T = j->step->n_tokens, n = tokens_at_once(j, count);
+  AttendJob *j = arg;
+  const size_t T = j->step->n_tokens, n = tokens_at_once(j, count), per_head = (T + n - 1) / n;
   Partial p[ATTEND_TOKENS + 1];
+  PoolRange r;
   for (size_t i = 0; i <= n; i++) p[i] = partial_at(j, (n + 1) * (size_t)index + i);
-  for (size_t unit = (size_t)index; unit < (T + n - 1) / n * Nk; unit += (size_t)count) {
-    const size_t t = unit / Nk * n, end = t + n < T ? t + n : T;
-    run_tokens(j, t, end, unit % Nk, p);
-  }
+  while (pool_claim(&j->claim, per_head * (size_t)j->c->n_kv, 1, count, &r))
+    for (size_t unit = r.begin; unit < r.end; unit++) {
+      const size_t t = unit % per_head * n, end = t + n < T ? t + n : T;
+      run_tokens(j, t, end, unit / per_head, p);
+    }
 }
 
 // Fewer pairs than threads: their blocks are dealt out, and merged by the caller.

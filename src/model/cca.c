@@ -149,12 +149,14 @@ static void convolve(CcaJob *j) {
 }
 
 // n_before[t] = n[t - 1], the state's prev_hs in front of a span.
-static void shift_inputs(Forward *f, const Step *step, int attn) {
+static void shift_inputs(void *arg, size_t begin, size_t end) {
+  const CcaJob *j = arg;
+  Forward *f = j->f;
   const size_t H = (size_t)f->w->config->hidden;
-  size_t first = 0;
-  for (size_t k = 0; k < step->n_spans; first += step->spans[k++].n) {
-    memcpy(f->n_before + first * H, state_cca(step->spans[k].state, attn).prev_hs, H * sizeof(float));
-    memcpy(f->n_before + (first + 1) * H, f->n + first * H, (step->spans[k].n - 1) * H * sizeof(float));
+  for (size_t row = begin; row < end; row++) {
+    const Row *r = &f->rows[row];
+    const float *before = row > r->first ? f->n + (row - 1) * H : state_cca(r->span->state, j->attn).prev_hs;
+    memcpy(f->n_before + row * H, before, H * sizeof(float));
   }
 }
 
@@ -186,7 +188,7 @@ void cca_forward(Forward *f, int layer, const Step *step) {
   const size_t Q = (size_t)c->n_q * D, K = (size_t)c->n_kv * D, C = Q + K;
   CcaJob job = {f, w, step, layer / 2};
 
-  shift_inputs(f, step, job.attn);
+  forward_rows(f, T, shift_inputs, &job);
   const LinearPart parts[] = {{&w->linear_q, f->n, f->frames, H, C, T},
                               {&w->linear_k, f->n, f->frames + Q, H, C, T},
                               {&w->val_proj1, f->n, f->v, H, K, T},

@@ -134,6 +134,7 @@ typedef struct RowsJob {
   size_t T;
 } RowsJob;
 
+// A row stays with its thread, in whose caches it lies.
 static void rows_share(void *arg, int index, int count) {
   const RowsJob *j = arg;
   const PoolRange r = pool_share(j->T, 1, index, count);
@@ -150,20 +151,24 @@ void forward_rows(const Forward *f, size_t T, ForwardRowsFn fn, void *arg) {
     pool_run(f->linear.pool, rows_share, &job);
 }
 
-enum { BLOCK_ROWS = 32 };
+enum { BLOCK_ROWS = 32, BLOCK_UNIT = 8 }; // at most in a block; at least, but for the last
 
 typedef struct BlocksJob {
   ForwardBlockFn fn;
   void *arg;
   size_t T;
+  PoolClaim claim;
 } BlocksJob;
 
 static void blocks_share(void *arg, int index, int count) {
-  const BlocksJob *j = arg;
-  const PoolRange r = pool_share(j->T, 4, index, count);
-  for (size_t t = r.begin, end; t < r.end; t = end) {
-    end = r.end - t < BLOCK_ROWS ? r.end : t + BLOCK_ROWS;
-    j->fn(j->arg, t, end, index);
+  BlocksJob *j = arg;
+  PoolRange r;
+  while (pool_claim(&j->claim, (j->T + BLOCK_UNIT - 1) / BLOCK_UNIT, 1, count, &r)) {
+    const size_t last = r.end * BLOCK_UNIT < j->T ? r.end * BLOCK_UNIT : j->T;
+    for (size_t t = r.begin * BLOCK_UNIT, end; t < last; t = end) {
+      end = last - t < BLOCK_ROWS ? last : t + BLOCK_ROWS;
+      j->fn(j->arg, t, end, index);
+    }
   }
 }
 
@@ -172,7 +177,7 @@ bool forward_has_blocks(const Forward *f, size_t T) {
 }
 
 void forward_blocks(const Forward *f, size_t T, ForwardBlockFn fn, void *arg) {
-  BlocksJob job = {fn, arg, T};
+  BlocksJob job = {.fn = fn, .arg = arg, .T = T};
   pool_run(f->linear.pool, blocks_share, &job);
 }
 
