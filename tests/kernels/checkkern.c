@@ -226,13 +226,13 @@ static void check_tile_of(const Kern *k, int bits, size_t n, size_t R, size_t T)
   guard_free_all();
 }
 
-// For every number of tokens that leaves another tail, and every way to fill two tiles.
+// For every number of tokens that leaves another tail, and every way to fill four tiles.
 static void check_tile(const Kern *k, int bits) {
   if (!k->pack_tile) return;
   kernel = bits == 4 ? "tile_q4" : "tile_q8";
   for (int i = 0; i < N_GROUP_COUNTS; i++)
     check_tile_of(k, bits, group_counts[i], i % 3 ? 16 : 1 + (size_t)i % 16, 1 + next_u32() % 51);
-  for (size_t T = 1; T <= 2 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 1 + T % 16, T);
+  for (size_t T = 1; T <= 4 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 1 + T % 16, T);
 }
 
 // Panels of codes of 8 bits in plain order, against the rows of the same codes.
