@@ -135,7 +135,7 @@ bool store_file_read(int fd, const StateShape *shape, uint64_t identity, StorePa
   if (!check_header(&s, shape, identity, part)) return false;
   read_piece(&s, ids, part->n * sizeof *ids);
   if (!s.ok || memcmp(ids, part->ids, part->n * sizeof *ids)) return false;
-  part->page = page_new(state_page_bytes(shape), NULL);
+  part->page = page_new(state_page_bytes(shape), part->n == KERN_BLOCK, NULL);
   part->cca = malloc(cca_bytes(shape));
   if (part->page && part->cca) {
     page_claim(part->page, 0, part->n);

@@ -1,15 +1,25 @@
 // page: see page.h.
 #include "model/page.h"
 
+#include "base/cpu.h"
 #include "base/size.h"
 
 #include <stdlib.h>
 
-Page *page_new(size_t bytes, zaya_error *err) {
+enum { LINE = 64, LARGE = 2 << 20 }; // bytes of a cache line, of a large page
+
+// Whole multiples of the alignment, as aligned_alloc wants them. Memory is touched as rows are written.
+static void *alloc(size_t bytes, bool large) {
+  const size_t align = large && bytes >= LARGE ? LARGE : LINE;
+  void *p = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
+  if (p && align == LARGE) cpu_large_pages(p, bytes & ~(size_t)(LARGE - 1)); // no more memory than it has
+  return p;
+}
+
+Page *page_new(size_t bytes, bool large, zaya_error *err) {
   size_t all;
   Page *p = NULL;
-  // Whole multiples of the alignment, as aligned_alloc wants them. Memory is touched as rows are written.
-  if (size_add(bytes, sizeof *p + 63, &all)) p = aligned_alloc(64, all & ~(size_t)63);
+  if (size_add(bytes, sizeof *p + LARGE, &all)) p = alloc(bytes + sizeof *p, large);
   if (!p) {
     err_memory(err, bytes, "a page of the KV cache");
     return NULL;

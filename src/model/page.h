@@ -6,6 +6,7 @@
 #include "base/error.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 typedef struct Page {
   atomic_uint refs;
@@ -16,7 +17,9 @@ typedef struct Page {
   _Alignas(64) unsigned char data[]; // [n_attn][k | v][Nk], strips of state.h
 } Page;
 
-Page *page_new(size_t bytes, zaya_error *err); // of data; nothing claimed
+// Of `bytes` of data; nothing claimed. Attention reads `large` ones faster, which take all of their memory
+// with the first row.
+Page *page_new(size_t bytes, bool large, zaya_error *err);
 Page *page_ref(Page *p);
 void page_drop(Page *p); // NULL is allowed
 // Makes the rows [from, to) the caller's to write, who holds a reference and the rows before `from`. False

@@ -98,9 +98,10 @@ State *state_clone(const State *s, zaya_error *err) {
   return c;
 }
 
-// Puts a page of its own in the place of page i, which holds `rows` rows that stay.
+// Puts a page of its own in the place of page i, which holds `rows` rows that stay. The first is not large: a
+// short sequence costs no more than its rows.
 static bool replace_page(State *s, size_t i, size_t rows, zaya_error *err) {
-  Page *own = page_new(state_page_bytes(&s->shape), err), *old = s->pages[i];
+  Page *own = page_new(state_page_bytes(&s->shape), i > 0, err), *old = s->pages[i];
   if (!own) return false;
   for (size_t p = 0; rows && p < state_strips(&s->shape); p++) {
     const KvStrip to = state_strip(&s->shape, own, p), from = state_strip(&s->shape, old, p);

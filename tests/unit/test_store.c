@@ -67,7 +67,7 @@ static void make_ids(unsigned seed, int32_t ids[KERN_BLOCK]) {
 
 static Page *make_page(unsigned seed) {
   const size_t bytes = state_page_bytes(&shape);
-  Page *p = page_new(bytes, NULL);
+  Page *p = page_new(bytes, false, NULL);
   for (size_t i = 0; i < bytes; i++) p->data[i] = (unsigned char)(i * 7 + seed);
   return p;
 }
