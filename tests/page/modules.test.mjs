@@ -14,6 +14,7 @@ const load = (name) => import(join(folder, `${name}.js`));
 const {firstOpen, parseBlocks, parseInline, safeHref} = await load('markdown');
 const tree = await load('tree');
 const {EventReader} = await load('api');
+const {Answer} = await load('answer');
 const {toolsFrom, numberFrom} = await load('settings');
 
 // A tree as one line: <p>one <em>two</em></p>
@@ -182,6 +183,13 @@ test('the messages of a request', () => {
   assert.equal(tree.requestMessages(chat, results, '').length, 5);
   const failed = tree.newAnswer(chat, results.id, 'm');
   assert.equal(tree.requestMessages(chat, failed, '').length, 5);
+});
+
+test('the rate of an answer, where it took long enough to have one', () => {
+  const rate = (firstAt, lastAt) => Answer.prototype.stats.call({usage: {completion_tokens: 11}, started: 0, firstAt, lastAt}).rate;
+  assert.equal(rate(1000, 1500), 20);
+  assert.equal(rate(1000, 1001), null); // all events at once
+  assert.equal(rate(null, 0), null);
 });
 
 test('a conversation from a file: what went out comes back, and nothing else comes in', () => {

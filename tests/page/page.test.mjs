@@ -40,6 +40,7 @@ test('a chat: streamed answer, statistics, the conversation goes on', async () =
   await open();
   await page.locator('.empty .model').getByText('zaya-nano').waitFor();
   await shot('empty');
+  mock.reply = (say, body) => say.text(`You said: ${body.messages.at(-1).content}`, 100); // long enough to have a rate
   await ask(page, 'Hello');
   const first = await answered(page);
   assert.equal(await first.locator('.prose').innerText(), 'You said: Hello');

@@ -2,6 +2,8 @@
 // nothing of the page; changed() is called after every piece and at the end.
 import {ApiError, streamChat} from './api.js';
 
+const LEAST_SECONDS = 0.1; // for which a rate is worth showing
+
 export class Answer {
   constructor(chat, node, body, key, changed) {
     Object.assign(this, {chat, node, body, key, changed});
@@ -88,7 +90,8 @@ export class Answer {
     return this.thinkFrom === null ? 0 : (this.thinkTo ?? performance.now()) - this.thinkFrom;
   }
 
-  // What the server counted and this page timed; null where nothing is known. The rate is that of the tokens after the first.
+  // What the server counted and this page timed; null where nothing is known. The rate is that of the tokens after the first;
+  // over less than LEAST_SECONDS it would say how events arrive, not how tokens are made.
   stats() {
     const usage = this.usage ?? {};
     const tokens = usage.completion_tokens ?? null;
@@ -99,7 +102,7 @@ export class Answer {
       answerTokens: tokens,
       thinkTokens: usage.completion_tokens_details?.reasoning_tokens ?? null,
       firstMs: this.firstAt === null ? null : this.firstAt - this.started,
-      rate: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      rate: tokens > 1 && seconds >= LEAST_SECONDS ? (tokens - 1) / seconds : null,
     };
   }
 }
