@@ -87,13 +87,15 @@ static Path path_for(const Kern *k, const Mat *w, size_t n) {
 
 // Tokens of a run that go through a thread's rows before others do: their int8 stay in the second cache.
 enum { TOKENS_AT_ONCE = 256 };
+_Static_assert(TOKENS_AT_ONCE % (2 * KERN_TILE) == 0, "tiles are multiplied in pairs");
 
-// The tokens from `first` on, which begins a pair of tiles.
+// The tokens from `first` on, which begins a tile.
 static KernActs acts_from(const KernActs *x, size_t first) {
   KernActs a = *x;
   a.q += first * x->q_stride;
   a.scale += first * x->groups;
   a.sum += first * x->groups;
+  if (!x->tile_q) return a;
   a.tile_q += first * x->groups * KERN_GROUP;
   a.tile_scale += first * x->groups;
   a.tile_sum += first * x->groups;
@@ -167,17 +169,10 @@ typedef struct RunJob {
 
 // The room behind the first tokens of a run.
 static KernActs slice_of(const Linear *l, size_t first, size_t groups, KernOrder order) {
-  const KernActs *r = &l->room;
-  KernActs a = {.q = r->q + first * r->q_stride,
-                .scale = r->scale + first * r->groups,
-                .sum = r->sum + first * r->groups,
-                .groups = kern_pad_groups(groups),
-                .q_stride = kern_q_stride(groups),
-                .order = order};
-  if (!r->tile_q) return a;
-  a.tile_q = r->tile_q + first * r->groups * KERN_GROUP;
-  a.tile_scale = r->tile_scale + first * r->groups;
-  a.tile_sum = r->tile_sum + first * r->groups;
+  KernActs a = acts_from(&l->room, first);
+  a.groups = kern_pad_groups(groups);
+  a.q_stride = kern_q_stride(groups);
+  a.order = order;
   return a;
 }
 

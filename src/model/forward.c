@@ -265,7 +265,8 @@ static void head_together(Forward *f, const Step *step) {
     n = wanted - at < FORWARD_HEAD_ROWS ? wanted - at : FORWARD_HEAD_ROWS;
     const bool there = in_a_row(to + at, n, V);
     linear_apply(&f->linear, &f->w->head, f->x_sorted + at * H, H, n, there ? to[at] : f->logits, V);
-    for (size_t r = 0; r < n && !there; r++) memcpy(to[at + r], f->logits + r * V, V * sizeof(float));
+    if (!there)
+      for (size_t r = 0; r < n; r++) memcpy(to[at + r], f->logits + r * V, V * sizeof(float));
   }
 }
 

@@ -6,24 +6,20 @@
 
 #include <stdlib.h>
 
-enum { LINE = 64, LARGE = 2 << 20 }; // bytes of a cache line, of a large page
-
-// Whole multiples of the alignment, as aligned_alloc wants them. Memory is touched as rows are written.
-static void *alloc(size_t bytes, bool large) {
-  const size_t align = large && bytes >= LARGE ? LARGE : LINE;
-  void *p = aligned_alloc(align, (bytes + align - 1) & ~(align - 1));
-  if (p && align == LARGE) cpu_large_pages(p, bytes & ~(size_t)(LARGE - 1)); // no more memory than it has
-  return p;
-}
+enum { LINE = 64, LARGE = 2 << 20 }; // bytes of a cache line, of a large page of memory
 
 Page *page_new(size_t bytes, bool large, zaya_error *err) {
-  size_t all;
+  size_t all, room;
   Page *p = NULL;
-  if (size_add(bytes, sizeof *p + LARGE, &all)) p = alloc(bytes + sizeof *p, large);
+  const size_t align = large && bytes >= LARGE ? LARGE : LINE;
+  // Whole multiples of the alignment, as aligned_alloc wants them. Memory is touched as rows are written.
+  if (size_add(bytes, sizeof *p, &all) && size_add(all, align - 1, &room))
+    p = aligned_alloc(align, room & ~(align - 1));
   if (!p) {
     err_memory(err, bytes, "a page of the KV cache");
     return NULL;
   }
+  if (align == LARGE) cpu_large_pages(p, all & ~(size_t)(LARGE - 1)); // whole ones: no more than it has
   atomic_init(&p->refs, 1);
   atomic_init(&p->filled, 0);
   p->kept = 0;

@@ -17,8 +17,8 @@ typedef struct Page {
   _Alignas(64) unsigned char data[]; // [n_attn][k | v][Nk], strips of state.h
 } Page;
 
-// Of `bytes` of data; nothing claimed. Attention reads `large` ones faster, which take all of their memory
-// with the first row.
+// Of `bytes` of data; nothing claimed. `large`: in large pages of memory, which attention reads faster and
+// the first row takes whole; for pages that are filled at once.
 Page *page_new(size_t bytes, bool large, zaya_error *err);
 Page *page_ref(Page *p);
 void page_drop(Page *p); // NULL is allowed

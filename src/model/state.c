@@ -98,10 +98,9 @@ State *state_clone(const State *s, zaya_error *err) {
   return c;
 }
 
-// Puts a page of its own in the place of page i, which holds `rows` rows that stay. The first is not large: a
-// short sequence costs no more than its rows.
-static bool replace_page(State *s, size_t i, size_t rows, zaya_error *err) {
-  Page *own = page_new(state_page_bytes(&s->shape), i > 0, err), *old = s->pages[i];
+// Puts a page of its own in the place of page i, which holds `rows` rows that stay.
+static bool replace_page(State *s, size_t i, size_t rows, bool filled, zaya_error *err) {
+  Page *own = page_new(state_page_bytes(&s->shape), filled, err), *old = s->pages[i];
   if (!own) return false;
   for (size_t p = 0; rows && p < state_strips(&s->shape); p++) {
     const KvStrip to = state_strip(&s->shape, own, p), from = state_strip(&s->shape, old, p);
@@ -120,7 +119,7 @@ bool state_reserve(State *s, size_t n, zaya_error *err) {
     const unsigned from = (unsigned)(s->claimed - first);
     const unsigned to = end - first < KERN_BLOCK ? (unsigned)(end - first) : KERN_BLOCK;
     if (!s->pages[i] || !page_claim(s->pages[i], from, to)) {
-      if (!replace_page(s, i, s->len > first ? s->len - first : 0, err)) return false;
+      if (!replace_page(s, i, s->len > first ? s->len - first : 0, to == KERN_BLOCK, err)) return false;
       page_claim(s->pages[i], 0, to);
     }
     s->claimed = first + to;

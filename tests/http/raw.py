@@ -30,16 +30,15 @@ class Server:
         return self.log.read()
 
     def connect(self):
-        s = socket.create_connection((self.host, self.port), timeout=120)
-        return s
+        return socket.create_connection((self.host, self.port), timeout=120)
 
-    def raw(self, data, close=True):
+    def raw(self, data):
         """Sends bytes, reads until the server closes or the reply is whole."""
         with self.connect() as s:
             s.sendall(data)
             return read_reply(s)
 
-    def call(self, method, path, body=None, headers=None, **more):
+    def call(self, method, path, body=None, headers=None):
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = {"Host": f"127.0.0.1:{self.port}", "Content-Length": str(len(data)), "Connection": "close"}
         lines.update(headers or {})
