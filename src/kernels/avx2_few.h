@@ -133,6 +133,7 @@ INLINE void few(const int BITS, const int NT, const KernRows *w, const KernActs 
   for (size_t r = 0; r < w->rows; r++) {
     float sum[FEW_TOKENS];
     row_set(BITS, &row, w, r);
+    if (NT <= 4) fetch_page(row.codes + FETCH_PAGES); // for more, multiplying takes longer
     few_row(BITS, NT, &row, w->groups, x, tile, t0, sum);
     for (size_t t = 0; t < n; t++) y[t * y_stride + r] = sum[t];
   }

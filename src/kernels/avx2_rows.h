@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/avx2_dot.h"
+#include "kernels/fetch.h"
 
 // acc += 8 groups: their integer dots, scales and biases.
 INLINE __m256 add_groups(__m256 acc, __m256i dots, __m256 s, __m256 b, const float *xs, const float *xq) {
@@ -73,8 +74,10 @@ enum { ROWS_AHEAD = 6144 };
 INLINE void rows_any(const int BITS, const KernRows *w, const KernActs *x, size_t first_x, size_t n_x,
                      float *y, size_t y_stride) {
   Row row;
+  fetch_first_pages(w->w, w->scales, w->biases);
   for (size_t r = 0; r < w->rows; r++) {
     row_set(BITS, &row, w, r);
+    fetch_pages(row.codes, row.s, row.b);
     for (size_t t = 0; t < n_x; t++) {
       const int8_t *q = x->q + (first_x + t) * x->q_stride;
       const float *xs = x->scale + (first_x + t) * x->groups, *xq = x->sum + (first_x + t) * x->groups;

@@ -2,6 +2,7 @@
 // avx2 and avxvnni.
 #if defined(__x86_64__)
 #include "kernels/avx2.h"
+#include "kernels/fetch.h"
 
 // --- exact ---------------------------------------------------------------------------------------
 
@@ -98,10 +99,14 @@ INLINE void f16_rows(const int NR, const uint8_t *w, size_t w_stride, size_t n, 
 void avx2_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x, size_t x_stride,
                    size_t n_x, float *y, size_t y_stride) {
   size_t r = 0;
-  for (; n_x == 1 && r + 4 <= rows; r += 4, w += 4 * w_stride)
+  for (; n_x == 1 && r + 4 <= rows; r += 4, w += 4 * w_stride) {
+    for (size_t k = 8; k < 12; k++) fetch_page(w + k * w_stride); // each may begin a page
     exact_tile(4, 1, true, w, w_stride, n, x, x_stride, y + r, y_stride);
-  for (; n_x > 1 && r + 2 <= rows; r += 2, w += 2 * w_stride)
+  }
+  for (; n_x > 1 && r + 2 <= rows; r += 2, w += 2 * w_stride) {
+    for (size_t k = 4; k < 6; k++) fetch_page(w + k * w_stride);
     f16_rows(2, w, w_stride, n, x, x_stride, n_x, y + r, y_stride);
+  }
   for (; r < rows; r++, w += w_stride)
     for (size_t t = 0; t < n_x; t++)
       exact_tile(1, 1, true, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride + r, y_stride);

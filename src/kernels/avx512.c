@@ -4,6 +4,7 @@
 
 #include "kernels/amx.h"
 #include "kernels/elem.h"
+#include "kernels/fetch.h"
 
 // --- exact ---------------------------------------------------------------------------------------
 
@@ -132,11 +133,13 @@ static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size
     tokens = n_x - t < most ? n_x - t : most;
     size_t r = 0;
     const uint8_t *row = w;
-    for (; r + 4 <= rows; r += 4, row += 4 * w_stride)
+    for (; r + 4 <= rows; r += 4, row += 4 * w_stride) {
+      for (size_t k = 8; k < 12; k++) fetch_page(row + k * w_stride); // each may begin a page
       if (n_x <= F16_FEW)
         four_rows(true, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
       else
         four_rows(false, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
+    }
     for (; r < rows; r++, row += w_stride)
       for (size_t k = 0; k < tokens; k++)
         exact_tile(1, 1, true, false, row, w_stride, n, x + k * x_stride, x_stride, y + k * y_stride + r,
@@ -224,50 +227,38 @@ INLINE __m512i group_dots(const int BITS, const uint8_t *codes, size_t left, con
   return BITS == 8 ? group_sums_q8(d) : group_sums_q4(d);
 }
 
-// Rows that share a token's activations. They lie far apart, each the head of a stream of its own: the
-// processor then has more reads under way than for neighbours (head 48 to 57 GB/s, two threads of Zen 5).
-// Each stream is asked for so many bytes ahead.
-enum { ONE_ROWS = 4, ONE_AHEAD = 2048 };
+// Bytes of codes that are asked for ahead of use. One row after the other: what is read is one stream, which
+// the processor reads ahead of by itself too.
+enum { ONE_AHEAD = 6144 };
 
-// Rows r, r + far, ..., NR of them, times token t.
-INLINE void rows_one(const int BITS, const int NR, const KernRows *w, size_t r, size_t far, const KernActs *x,
-                     size_t t, float *y) {
+// Row r times token t.
+INLINE float row_one(const int BITS, const KernRows *w, size_t r, const KernActs *x, size_t t) {
   const int8_t *q = x->q + t * x->q_stride;
   const float *xs = x->scale + t * x->groups, *xq = x->sum + t * x->groups;
-  const size_t bytes = 4 * (size_t)BITS; // of a group
-  __m512 acc[ONE_ROWS];
-#pragma GCC unroll 4
-  for (int k = 0; k < NR; k++) acc[k] = _mm512_setzero_ps();
-  for (size_t g = 0; g < w->groups; g += 16) {
+  const uint8_t *codes = w->w + r * w->w_stride;
+  const uint8_t *scales = w->scales + r * w->s_stride, *biases = w->biases + r * w->s_stride;
+  __m512 acc = _mm512_setzero_ps();
+  fetch_pages(codes, scales, biases);
+  for (size_t g = 0; g < w->groups; g += 16, codes += 64 * BITS, scales += 32, biases += 32) {
     const size_t left = w->groups - g;
     __m512i qv[8];
 #pragma GCC unroll 8
     for (size_t k = 0; k < 8; k++) qv[k] = _mm512_loadu_si512(q + g * 32 + 64 * k);
-#pragma GCC unroll 4
-    for (size_t k = 0; k < (size_t)NR; k++) {
-      const uint8_t *codes = w->w + (r + k * far) * w->w_stride + g * bytes;
-      const uint8_t *scales = w->scales + (r + k * far) * w->s_stride + g * 2;
-      const uint8_t *biases = w->biases + (r + k * far) * w->s_stride + g * 2;
 #pragma GCC unroll 8
-      for (size_t i = 0; i < (size_t)BITS; i++)
-        _mm_prefetch((const char *)codes + ONE_AHEAD + 64 * i, _MM_HINT_T0);
-      _mm_prefetch((const char *)scales + ONE_AHEAD * 2 / bytes, _MM_HINT_T0);
-      _mm_prefetch((const char *)biases + ONE_AHEAD * 2 / bytes, _MM_HINT_T0);
-      const __m512i dots = group_dots(BITS, codes, left, qv);
-      acc[k] = add_groups(acc[k], dots, load_f16(scales, left), load_f16(biases, left), xs + g, xq + g);
-    }
+    for (int i = 0; i < BITS; i++) _mm_prefetch((const char *)codes + ONE_AHEAD + 64 * i, _MM_HINT_T0);
+    _mm_prefetch((const char *)scales + ONE_AHEAD / 2 / BITS, _MM_HINT_T0);
+    _mm_prefetch((const char *)biases + ONE_AHEAD / 2 / BITS, _MM_HINT_T0);
+    const __m512i dots = group_dots(BITS, codes, left, qv);
+    acc = add_groups(acc, dots, load_f16(scales, left), load_f16(biases, left), xs + g, xq + g);
   }
-#pragma GCC unroll 4
-  for (int k = 0; k < NR; k++) y[r + (size_t)k * far] = add_lanes(acc[k]);
+  return add_lanes(acc);
 }
 
 INLINE void rows_each(const int BITS, const KernRows *w, const KernActs *x, size_t first_x, size_t n_x,
                       float *y, size_t y_stride) {
-  const size_t far = w->rows / ONE_ROWS;
-  for (size_t r = 0; r < far; r++)
-    for (size_t t = 0; t < n_x; t++) rows_one(BITS, ONE_ROWS, w, r, far, x, first_x + t, y + t * y_stride);
-  for (size_t r = far * ONE_ROWS; r < w->rows; r++)
-    for (size_t t = 0; t < n_x; t++) rows_one(BITS, 1, w, r, 1, x, first_x + t, y + t * y_stride);
+  fetch_first_pages(w->w, w->scales, w->biases);
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t t = 0; t < n_x; t++) y[r + t * y_stride] = row_one(BITS, w, r, x, first_x + t);
 }
 
 static void avx512_rows_q4(const KernRows *w, const KernActs *x, size_t first_x, size_t n_x, float *y,

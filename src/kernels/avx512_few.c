@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #include "base/cpu.h"
 #include "kernels/avx512.h"
+#include "kernels/fetch.h"
 
 // Tokens at a time: their activations, 24 KB for 2048 inputs, stay in the first cache. Codes are asked for
 // into the first too if it has room for both, as the 48 KB of Zen 5 have: 8 tokens, weights in memory, 404
@@ -219,6 +220,7 @@ INLINE void few(const int BITS, const bool NEAR, const int NT, const KernRows *w
 #pragma GCC unroll 2
     for (size_t k = 0; k < FEW_ROWS; k += 2) {
       const size_t row = first + k, pair[2] = {row < last ? row : last, row < last ? row + 1 : last};
+      if (NT <= 4) fetch_page(w->w + row * w->w_stride + FETCH_PAGES); // for more, multiplying takes longer
       few_pair(BITS, NEAR, NT, w, pair, x, tile, t0, sum + k);
     }
     store_few(BITS, NT, sum, last - first < FEW_ROWS ? last - first + 1 : FEW_ROWS, n, y + first, y_stride);

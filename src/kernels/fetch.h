@@ -1,19 +1,54 @@
-// fetch: memory asked for early. Attention reads each key and value once, in pieces that the hardware's own
-// reading ahead does not look beyond; asking some rows ahead keeps more reads under way. Changes no result.
-// Used by the kernels of attend. Depends on nothing.
+// fetch: memory asked for before it is needed. Changes no result.
+//
+// What is read needs a translation of its address as well as its bytes. Where a virtual machine's host keeps
+// its memory in small pages, finding one takes longer than reading a line, and a processor that meets the new
+// page when it gets there waits for both. So one line of each page is asked for long before the others. Used
+// by the kernels. Depends on nothing.
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
-enum { FETCH_AHEAD = 8192, FETCH_LINE = 64 }; // bytes
+// A call would cost the kernels what they hold in registers.
+#define FETCH_INLINE static inline __attribute__((always_inline))
 
-// While bytes [at, at + len) of a stream are worked on: asks for those FETCH_AHEAD behind them. `then` is
-// what will be read when the stream's `size` bytes are done, or NULL. An address beyond what is there does no
-// harm.
-static inline void fetch_ahead(const void *stream, size_t size, const void *then, size_t at, size_t len) {
-  const size_t from = at + FETCH_AHEAD;
-  const char *p = (const char *)(from < size ? stream : then);
+enum { FETCH_AHEAD = 4096, FETCH_LINE = 64 }; // bytes
+
+enum { FETCH_PAGES = 16384, FETCH_PAGE = 4096 }; // bytes ahead, of a page
+
+FETCH_INLINE void fetch_page(const void *p) { __builtin_prefetch(p, 0, 3); }
+
+// The pages that rows of codes, their scales and biases will take FETCH_PAGES from here. Called for every
+// row.
+FETCH_INLINE void fetch_pages(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases) {
+  fetch_page(codes + FETCH_PAGES);
+  fetch_page(scales + FETCH_PAGES / 4);
+  fetch_page(biases + FETCH_PAGES / 4);
+}
+
+// Those up to there. Called before the first row.
+FETCH_INLINE void fetch_first_pages(const uint8_t *codes, const uint8_t *scales, const uint8_t *biases) {
+  for (size_t at = 0; at < FETCH_PAGES; at += FETCH_PAGE) fetch_page(codes + at);
+  for (size_t at = 0; at < FETCH_PAGES / 4; at += FETCH_PAGE) {
+    fetch_page(scales + at);
+    fetch_page(biases + at);
+  }
+}
+
+// Byte `at` of a stream of `size` bytes, behind which `then` is read (or nothing, if it is NULL).
+FETCH_INLINE const char *fetch_place(const void *stream, size_t size, const void *then, size_t at) {
+  const char *p = at < size ? stream : then;
+  return !p ? NULL : at < size ? p + at : p + (at - size);
+}
+
+// Attention reads each key and value once, in pieces that the hardware's own reading ahead does not look
+// beyond. While bytes [at, at + len) of such a stream are worked on: asks for those FETCH_AHEAD behind them,
+// and for the page that will be next. An address beyond what is there does no harm.
+FETCH_INLINE void fetch_ahead(const void *stream, size_t size, const void *then, size_t at, size_t len) {
+  const char *p = fetch_place(stream, size, then, at + FETCH_AHEAD);
   if (!p) return;
-  p += from < size ? from : from - size;
   for (size_t b = 0; b < len; b += FETCH_LINE) __builtin_prefetch(p + b, 0, 3);
+  if (at % FETCH_PAGE >= len) return;
+  p = fetch_place(stream, size, then, at + FETCH_AHEAD + FETCH_PAGES);
+  if (p) fetch_page(p);
 }

@@ -189,9 +189,11 @@ INLINE void rows_any(const int bits, const KernRows *w, const KernActs *x, size_
                      float *y, size_t y_stride) {
   const size_t block = 16 * (size_t)bits * 4, whole = w->groups & ~(size_t)15, left = w->groups - whole;
   uint8_t codes_end[512] = {0}, s_end[32] = {0}, b_end[32] = {0};
+  fetch_first_pages(w->w, w->scales, w->biases);
   for (size_t r = 0; r < w->rows; r++) {
     const uint8_t *codes = w->w + r * w->w_stride, *s = w->scales + r * w->s_stride,
                   *b = w->biases + r * w->s_stride;
+    fetch_pages(codes, s, b);
     if (left) { // the last groups, padded: nothing behind the row is read
       memcpy(codes_end, codes + whole * (size_t)bits * 4, left * (size_t)bits * 4);
       memcpy(s_end, s + whole * 2, left * 2);
