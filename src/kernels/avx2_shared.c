@@ -183,12 +183,14 @@ void avx2_to_f16(const float *x, uint16_t *y, size_t n) {
 // --- limits --------------------------------------------------------------------------------------
 
 uint64_t avx2_read(const uint8_t *p, size_t n) {
-  __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
-                    _mm256_setzero_si256()};
-  for (size_t i = 0; i < n / 4; i += 32)
-#pragma GCC unroll 4
-    for (size_t s = 0; s < 4; s++) sum[s] = _mm256_add_epi64(sum[s], load_bytes(p + s * (n / 4) + i));
-  const __m256i all = _mm256_add_epi64(_mm256_add_epi64(sum[0], sum[1]), _mm256_add_epi64(sum[2], sum[3]));
+  const uint8_t *const half = p + n / 2;
+  __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+  for (size_t i = 0; i < n / 2; i += 32) {
+    if (i % FETCH_PAGE == 0) fetch_page(p + i + FETCH_PAGES), fetch_page(half + i + FETCH_PAGES);
+    sum[0] = _mm256_add_epi64(sum[0], load_bytes(p + i));
+    sum[1] = _mm256_add_epi64(sum[1], load_bytes(half + i));
+  }
+  const __m256i all = _mm256_add_epi64(sum[0], sum[1]);
   return (uint64_t)_mm256_extract_epi64(all, 0) + (uint64_t)_mm256_extract_epi64(all, 1) +
          (uint64_t)_mm256_extract_epi64(all, 2) + (uint64_t)_mm256_extract_epi64(all, 3);
 }

@@ -295,13 +295,14 @@ static void avx512_to_f16(const float *x, uint16_t *y, size_t n) {
 // --- limits --------------------------------------------------------------------------------------
 
 static uint64_t avx512_read(const uint8_t *p, size_t n) {
-  __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
-                    _mm512_setzero_si512()};
-  for (size_t i = 0; i < n / 4; i += 64)
-#pragma GCC unroll 4
-    for (size_t s = 0; s < 4; s++) sum[s] = _mm512_add_epi64(sum[s], _mm512_loadu_si512(p + s * (n / 4) + i));
-  return (uint64_t)_mm512_reduce_add_epi64(
-      _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3])));
+  const uint8_t *const half = p + n / 2;
+  __m512i sum[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (size_t i = 0; i < n / 2; i += 64) {
+    if (i % FETCH_PAGE == 0) fetch_page(p + i + FETCH_PAGES), fetch_page(half + i + FETCH_PAGES);
+    sum[0] = _mm512_add_epi64(sum[0], _mm512_loadu_si512(p + i));
+    sum[1] = _mm512_add_epi64(sum[1], _mm512_loadu_si512(half + i));
+  }
+  return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(sum[0], sum[1]));
 }
 
 // 16 chains, more than the latency needs; the barrier keeps each product.

@@ -144,7 +144,7 @@ typedef struct Kern {
   void (*attend)(const KernAttend *a);
   // float32 to float16, to nearest even; what is larger than 65504 becomes 65504
   void (*to_f16)(const float *x, uint16_t *y, size_t n);
-  // What the machine can do, for `zaya bench`: reading n bytes (a multiple of 1024) as four streams; and
+  // What the machine can do, for `zaya bench`: reading n bytes (a multiple of 1024) as two streams; and
   // KERN_PEAK_OPS * rounds operations (a multiply-add is two) on registers alone, with the instructions
   // that this rung's kernels multiply by. The results only keep the work from being left out.
   uint64_t (*read)(const uint8_t *p, size_t n);

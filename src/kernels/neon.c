@@ -470,13 +470,14 @@ static void neon_to_f16(const float *x, uint16_t *y, size_t n) {
 // --- limits --------------------------------------------------------------------------------------
 
 static uint64_t neon_read(const uint8_t *p, size_t n) {
-  uint64x2_t sum[4];
-  for (int s = 0; s < 4; s++) sum[s] = vdupq_n_u64(0);
-  for (size_t i = 0; i < n / 4; i += 16)
-#pragma GCC unroll 4
-    for (size_t s = 0; s < 4; s++)
-      sum[s] = vaddq_u64(sum[s], vreinterpretq_u64_u8(vld1q_u8(p + s * (n / 4) + i)));
-  return vaddvq_u64(vaddq_u64(vaddq_u64(sum[0], sum[1]), vaddq_u64(sum[2], sum[3])));
+  const uint8_t *const half = p + n / 2;
+  uint64x2_t sum[2] = {vdupq_n_u64(0), vdupq_n_u64(0)};
+  for (size_t i = 0; i < n / 2; i += 16) {
+    if (i % FETCH_PAGE == 0) fetch_page(p + i + FETCH_PAGES), fetch_page(half + i + FETCH_PAGES);
+    sum[0] = vaddq_u64(sum[0], vreinterpretq_u64_u8(vld1q_u8(p + i)));
+    sum[1] = vaddq_u64(sum[1], vreinterpretq_u64_u8(vld1q_u8(half + i)));
+  }
+  return vaddvq_u64(vaddq_u64(sum[0], sum[1]));
 }
 
 static float neon_peak_int8(size_t rounds) {

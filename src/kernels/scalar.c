@@ -210,12 +210,13 @@ static void scalar_to_f16(const float *x, uint16_t *y, size_t n) {
 // --- limits --------------------------------------------------------------------------------------
 
 static uint64_t scalar_read(const uint8_t *p, size_t n) {
-  uint64_t sum = 0, v[4];
-  for (size_t i = 0; i < n / 4; i += 8)
-    for (size_t s = 0; s < 4; s++) {
-      memcpy(&v[s], p + s * (n / 4) + i, 8);
-      sum += v[s];
-    }
+  const uint8_t *const half = p + n / 2;
+  uint64_t sum = 0, v[2];
+  for (size_t i = 0; i < n / 2; i += 8) {
+    memcpy(&v[0], p + i, 8);
+    memcpy(&v[1], half + i, 8);
+    sum += v[0] + v[1];
+  }
   return sum;
 }
 
