@@ -162,7 +162,6 @@ INLINE void tile_lane(const int BITS, const int R, const int V, const TileRows *
 INLINE void ask_next(const TileRows *w, int bits, int i) {
   const char *row = (const char *)w->next + (size_t)i * w->next_stride;
   for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T1);
-  fetch_page(row + 16 * w->next_stride); // of the same row of those behind them
 }
 
 // sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
@@ -204,7 +203,6 @@ INLINE void tile_floats(const KernRows *w, const uint8_t *from, float *to) {
     for (; g < w->groups; g++) to[(g / 16 * 16 + r) * 16 + g % 16] = load_f16_one(row + g * 2);
     for (size_t at = 0; at < w->groups * 2; at += 64)
       _mm_prefetch((const char *)row + 16 * w->s_stride + at, _MM_HINT_T1);
-    if (r == 0) fetch_page(row + 64 * w->s_stride);
   }
 }
 

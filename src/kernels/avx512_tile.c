@@ -1,7 +1,6 @@
 // avx512_tile: AVX-512 matrix kernels, for many tokens.
 #if defined(__x86_64__)
 #include "kernels/avx512.h"
-#include "kernels/fetch.h"
 
 // --- panels times many tokens: bound by multiplying -------------------------------------------------
 
@@ -266,7 +265,6 @@ INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, 
 INLINE void ask_next(const TileRows *w, int bits, int i) {
   const char *row = (const char *)w->next + (size_t)i * w->next_stride;
   for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T1);
-  fetch_page(row + 16 * w->next_stride); // of the same row of those behind them
 }
 
 // sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
@@ -304,7 +302,6 @@ void avx512_tile_floats(const KernRows *w, const uint8_t *from, float *to) {
       _mm512_storeu_ps(to + (g + r) * 16, load_f16(row + g * 2, w->groups - g));
     for (size_t at = 0; at < w->groups * 2; at += 64)
       _mm_prefetch((const char *)row + 16 * w->s_stride + at, _MM_HINT_T1);
-    if (r == 0) fetch_page(row + 64 * w->s_stride);
   }
 }
 
