@@ -93,11 +93,19 @@ static size_t rows_needed(const Parts *p, size_t rows, size_t wanted, float *roo
   return n;
 }
 
-static void spread_of(const float *logits, size_t n, double *mean, double *deviation) {
+static size_t largest(const float *logits, size_t n) {
+  size_t best = 0;
+  for (size_t i = 1; i < n; i++)
+    if (logits[i] > logits[best]) best = i;
+  return best;
+}
+
+// How far a logit lies above the mean of all n, in their standard deviations.
+static float height_of(float logit, const float *logits, size_t n) {
   double sum = 0, square = 0;
   for (size_t i = 0; i < n; i++) sum += logits[i], square += (double)logits[i] * logits[i];
-  *mean = sum / (double)n;
-  *deviation = sqrt(square / (double)n - *mean * *mean);
+  const double mean = sum / (double)n;
+  return (float)((logit - mean) / sqrt(square / (double)n - mean * mean));
 }
 
 // --- the model -----------------------------------------------------------------------------------------
@@ -137,13 +145,6 @@ static const float *feed(Model *m, const int32_t *ids, size_t n) {
   return x;
 }
 
-static int32_t largest(const float *logits, size_t n) {
-  size_t best = 0;
-  for (size_t i = 1; i < n; i++)
-    if (logits[i] > logits[best]) best = i;
-  return (int32_t)best;
-}
-
 static float middle_of(float *v, size_t n) {
   qsort(v, n, sizeof *v, downwards);
   return v[n / 2];
@@ -174,14 +175,12 @@ static void tell(const Model *m, size_t tokens, Shares *shares, float *height) {
   printf("%zu rows of %zu codes, %zu tokens; the largest logit is %.1f deviations above the mean\n",
          head->rows, head->cols, tokens, (double)middle_of(height, tokens));
   for (int k = 1; k <= MOST_LEFT_OUT; k++) {
-    // Codes, and two bytes of scale and two of bias a group: the coarse codes always, the rest of rows
-    // needed.
+    // Bytes of a group: its coarse codes, scale and bias always, the rest of the codes where a row is needed.
     const double whole = GROUP + 4, coarse = GROUP * (8 - k) / 8.0 + 4, rest = GROUP * k / 8.0;
     const double one = (double)middle_of(shares[k].one, tokens);
     const double many = (double)middle_of(shares[k].many, tokens);
-    printf("%d bits left out: rows needed %.2f %% for the largest, %.2f %% for the %d largest; bytes read "
-           "%.0f and "
-           "%.0f %%\n",
+    printf("%d bits left out: rows needed %.2f %% for the largest, %.2f %% for the %d largest; "
+           "bytes read %.0f and %.0f %%\n",
            k, 100 * one, 100 * many, WANTED, 100 * (coarse + one * rest) / whole,
            100 * (coarse + many * rest) / whole);
   }
@@ -204,10 +203,8 @@ int main(int argc, char **argv) {
     shares[k] = (Shares){need(tokens, sizeof(float)), need(tokens, sizeof(float))};
   const float *x = feed(&m, ids, n);
   for (size_t t = 0; t < tokens; t++) {
-    const int32_t next = largest(m.logits, rows);
-    double mean, deviation;
-    spread_of(m.logits, rows, &mean, &deviation);
-    height[t] = (float)(((double)m.logits[next] - mean) / deviation);
+    const int32_t next = (int32_t)largest(m.logits, rows);
+    height[t] = height_of(m.logits[next], m.logits, rows);
     look(&m, x, t, parts, room, shares);
     x = feed(&m, &next, 1);
   }
