@@ -249,7 +249,8 @@ INLINE float row_one(const int BITS, const KernRows *w, size_t r, const KernActs
     _mm_prefetch((const char *)scales + ONE_AHEAD / 2 / BITS, _MM_HINT_T0);
     _mm_prefetch((const char *)biases + ONE_AHEAD / 2 / BITS, _MM_HINT_T0);
     const __m512i dots = group_dots(BITS, codes, left, qv);
-    acc = add_groups(acc, dots, load_f16(scales, left), load_f16(biases, left), xs + g, xq + g);
+    acc = add_groups(acc, dots, load_f16(scales, left), load_f16(biases, left), _mm512_loadu_ps(xs + g),
+                     _mm512_loadu_ps(xq + g));
   }
   return add_lanes(acc);
 }

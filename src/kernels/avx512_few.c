@@ -46,7 +46,7 @@ INLINE __m512i lanes(const uint8_t *order) {
 INLINE void spread_codes(const int BITS, const uint8_t *codes, size_t left, __m512i *v) {
   if (BITS == 4) {
     const __m512i nibble = _mm512_set1_epi8(15);
-    load_codes(4, codes, left, v);
+    left >= 16 ? load_lines(4, codes, v) : load_codes(4, codes, left, v);
     spread_4(v);
 #pragma GCC unroll 4
     for (int k = 0; k < 4; k++) {
@@ -54,7 +54,7 @@ INLINE void spread_codes(const int BITS, const uint8_t *codes, size_t left, __m5
       v[k] = _mm512_and_si512(v[k], nibble);
     }
   } else {
-    load_codes(8, codes, left, v);
+    left >= 16 ? load_lines(8, codes, v) : load_codes(8, codes, left, v);
     spread_8(v);
   }
 }
@@ -117,13 +117,12 @@ INLINE void ask(const bool NEAR, const uint8_t *line) {
     _mm_prefetch((const char *)line, _MM_HINT_T1);
 }
 
-// Reads 16 groups of a row and asks for those that will come.
-INLINE void read_spread(const int BITS, const bool NEAR, const KernRows *w, size_t row, size_t g,
+// Reads 16 groups of a row (`left` of them valid) and asks for those that will come.
+INLINE void read_spread(const int BITS, const bool NEAR, const KernRows *w, size_t row, size_t g, size_t left,
                         Spread *out) {
   const uint8_t *codes = w->w + row * w->w_stride + g * 4 * (size_t)BITS;
   const uint8_t *scales = w->scales + row * w->s_stride + g * 2,
                 *biases = w->biases + row * w->s_stride + g * 2;
-  const size_t left = w->groups - g;
   spread_codes(BITS, codes, left, out->codes);
 #pragma GCC unroll 8
   for (int k = 0; k < BITS; k++) ask(NEAR, codes + 64 * k + AHEAD);
@@ -136,12 +135,14 @@ INLINE void read_spread(const int BITS, const bool NEAR, const KernRows *w, size
 // Sums of a row: in memory, since two rows' codes take half of the registers.
 typedef __m512 RowSums[FEW_TOKENS];
 
-// sum[k][t] += 16 groups of rows[k] times token t of a packed tile. Two rows share what is read of a token.
+// sum[k][t] += 16 groups (`left` of them valid) of rows[k] times token t of a packed tile. Two rows share
+// what is read of a token, and nothing is read twice: see load_lines.
 INLINE void few_step(const int BITS, const bool NEAR, const int NT, const KernRows *w, const size_t rows[2],
-                     size_t g, const int8_t *q, const float *xs, const float *xq, RowSums *sum) {
+                     size_t g, const size_t left, const int8_t *q, const float *xs, const float *xq,
+                     RowSums *sum) {
   Spread v[2];
 #pragma GCC unroll 2
-  for (int k = 0; k < 2; k++) read_spread(BITS, NEAR, w, rows[k], g, &v[k]);
+  for (int k = 0; k < 2; k++) read_spread(BITS, NEAR, w, rows[k], g, left, &v[k]);
 #pragma GCC unroll 8
   for (int t = 0; t < NT; t++) {
     __m512i dot[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -152,9 +153,11 @@ INLINE void few_step(const int BITS, const bool NEAR, const int NT, const KernRo
 #pragma GCC unroll 2
       for (int k = 0; k < 2; k++) dot[k] = _mm512_dpbusd_epi32(dot[k], v[k].codes[d], x);
     }
+    __m512 s = _mm512_loadu_ps(xs + t * 16), b = _mm512_loadu_ps(xq + t * 16);
+    STAY(s);
+    STAY(b);
 #pragma GCC unroll 2
-    for (int k = 0; k < 2; k++)
-      sum[k][t] = add_groups(sum[k][t], dot[k], v[k].scale, v[k].bias, xs + t * 16, xq + t * 16);
+    for (int k = 0; k < 2; k++) sum[k][t] = add_groups(sum[k][t], dot[k], v[k].scale, v[k].bias, s, b);
   }
 }
 
@@ -166,10 +169,12 @@ INLINE void few_pair(const int BITS, const bool NEAR, const int NT, const KernRo
   const float *xq = x->tile_sum + tile * x->groups * 16 + t0 * 16;
   for (int k = 0; k < 2; k++)
     for (int t = 0; t < NT; t++) sum[k][t] = _mm512_setzero_ps();
-  for (size_t g = 0; g < w->groups; g += 16) {
-    few_step(BITS, NEAR, NT, w, rows, g, q, xs, xq, sum);
+  size_t g = 0;
+  for (; g + 16 <= w->groups; g += 16) {
+    few_step(BITS, NEAR, NT, w, rows, g, 16, q, xs, xq, sum);
     q += KERN_TILE * 512, xs += KERN_TILE * 16, xq += KERN_TILE * 16;
   }
+  if (g < w->groups) few_step(BITS, NEAR, NT, w, rows, g, w->groups - g, q, xs, xq, sum);
 }
 
 // The lanes of 16 sums, added as the tree of their groups (8, 4, 2, 1 apart) where those lie: element i
