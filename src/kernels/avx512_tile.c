@@ -264,7 +264,7 @@ INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, 
 // Asks for row i of the next 16: its codes come while these rows are multiplied.
 INLINE void ask_next(const TileRows *w, int bits, int i) {
   const char *row = (const char *)w->next + (size_t)i * w->next_stride;
-  for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T1);
+  for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T0);
 }
 
 // sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
@@ -301,7 +301,7 @@ void avx512_tile_floats(const KernRows *w, const uint8_t *from, float *to) {
     for (size_t g = 0; g < w->groups; g += 16)
       _mm512_storeu_ps(to + (g + r) * 16, load_f16(row + g * 2, w->groups - g));
     for (size_t at = 0; at < w->groups * 2; at += 64)
-      _mm_prefetch((const char *)row + 16 * w->s_stride + at, _MM_HINT_T1);
+      _mm_prefetch((const char *)row + 16 * w->s_stride + at, _MM_HINT_T0);
   }
 }
 
