@@ -64,32 +64,49 @@ INLINE void scores_4(const bool q8, const KernAttend *a, size_t h, float p[4][KE
   }
 }
 
-// p = exp(p - max) in place.
-INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
-  __m512 m = _mm512_set1_ps(-INFINITY), acc = _mm512_setzero_ps();
-  for (size_t i = 0; i < n; i += 16)
-    m = _mm512_mask_max_ps(m, first_lanes(n - i), m, _mm512_maskz_loadu_ps(first_lanes(n - i), p + i));
-  *max = _mm512_reduce_max_ps(m);
-  m = _mm512_set1_ps(*max);
+// p = exp(p - max) in place, of four heads side by side: none waits for the other's latencies.
+INLINE void exponentials_4(float p[4][KERN_BLOCK], size_t n, float max[4], float sum[4]) {
+  __m512 m[4], acc[4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) m[j] = _mm512_set1_ps(-INFINITY), acc[j] = _mm512_setzero_ps();
   for (size_t i = 0; i < n; i += 16) {
     const __mmask16 lanes = first_lanes(n - i);
-    const __m512 e = vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, p + i), m));
-    _mm512_mask_storeu_ps(p + i, lanes, e);
-    acc = _mm512_mask_add_ps(acc, lanes, acc, e);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++)
+      m[j] = _mm512_mask_max_ps(m[j], lanes, m[j], _mm512_maskz_loadu_ps(lanes, p[j] + i));
   }
-  *sum = add_lanes(acc);
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) max[j] = _mm512_reduce_max_ps(m[j]), m[j] = _mm512_set1_ps(max[j]);
+  for (size_t i = 0; i < n; i += 16) {
+    const __mmask16 lanes = first_lanes(n - i);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+      const __m512 e = vexp(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, p[j] + i), m[j]));
+      _mm512_mask_storeu_ps(p[j] + i, lanes, e);
+      acc[j] = _mm512_mask_add_ps(acc[j], lanes, acc[j], e);
+    }
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) sum[j] = add_lanes(acc[j]);
 }
 
-// out[h .. h + 3][d .. d + 16 NV) = sum over positions of p * v; the last of the NV has 8 when HALF.
+// out[h .. h + 3][d .. d + 16 NV) += p * v of positions [from, to), or = where they are the first; the last
+// of the NV has 8 when HALF.
 INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAttend *a, size_t h, size_t d,
-                    float p[4][KERN_BLOCK]) {
+                    size_t from, size_t to, float p[4][KERN_BLOCK]) {
   __m512 acc[4][4];
+  __mmask16 m[4];
 #pragma GCC unroll 4
-  for (int j = 0; j < 4; j++)
+  for (int c = 0; c < NV; c++) m[c] = HALF && c == NV - 1 ? 0xFF : 0xFFFF;
 #pragma GCC unroll 4
-    for (int c = 0; c < NV; c++) acc[j][c] = _mm512_setzero_ps();
+  for (size_t j = 0; j < 4; j++)
+#pragma GCC unroll 4
+    for (size_t c = 0; c < (size_t)NV; c++)
+      acc[j][c] = from && h + j < a->heads
+                      ? _mm512_maskz_loadu_ps(m[c], a->out + (h + j) * a->dim + d + 16 * c)
+                      : _mm512_setzero_ps();
   const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
-  for (size_t i = 0; i < a->n; i++) {
+  for (size_t i = from; i < to; i++) {
     if (h == 0 && d == 0) fetch_ahead(a->v, all, a->next, i * row, row);
     __m512 v[4];
 #pragma GCC unroll 4
@@ -108,28 +125,38 @@ INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAtte
     if (h + j < a->heads)
 #pragma GCC unroll 4
       for (size_t c = 0; c < (size_t)NV; c++)
-        _mm512_mask_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c,
-                              HALF && c == (size_t)NV - 1 ? 0xFF : 0xFFFF, acc[j][c]);
+        _mm512_mask_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c, m[c], acc[j][c]);
+}
+
+// Positions whose values go through all dimensions before others do: what is asked for ahead then comes while
+// there is something to do, instead of all of it in the first dimensions.
+enum { WEIGH_ROWS = 32 };
+
+// out[h .. h + 3] = sum over positions of p * v.
+INLINE void weigh_all(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
+  for (size_t from = 0, to; from < a->n; from = to) {
+    to = from + WEIGH_ROWS < a->n ? from + WEIGH_ROWS : a->n;
+    size_t d = 0;
+    for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, false, a, h, d, from, to, p);
+    for (; d + 32 <= a->dim; d += 16) weigh_4(q8, 1, false, a, h, d, from, to, p);
+    if (d + 24 == a->dim)
+      weigh_4(q8, 2, true, a, h, d, from, to, p);
+    else if (d + 16 == a->dim)
+      weigh_4(q8, 1, false, a, h, d, from, to, p);
+    else if (d < a->dim)
+      weigh_4(q8, 1, true, a, h, d, from, to, p);
+  }
 }
 
 INLINE void attend(const bool q8, const KernAttend *a) {
-  float p[4][KERN_BLOCK];
+  float p[4][KERN_BLOCK], max[4], sum[4];
   for (size_t h = 0; h < a->heads; h += 4) {
     scores_4(q8, a, h, p);
-    for (size_t j = 0; j < 4 && h + j < a->heads; j++) {
-      if (q8) scale_by(p[j], a->k_scale, a->n);
-      exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
-      if (q8) scale_by(p[j], a->v_scale, a->n);
-    }
-    size_t d = 0;
-    for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, false, a, h, d, p);
-    for (; d + 32 <= a->dim; d += 16) weigh_4(q8, 1, false, a, h, d, p);
-    if (d + 24 == a->dim)
-      weigh_4(q8, 2, true, a, h, d, p);
-    else if (d + 16 == a->dim)
-      weigh_4(q8, 1, false, a, h, d, p);
-    else if (d < a->dim)
-      weigh_4(q8, 1, true, a, h, d, p);
+    for (size_t j = 0; q8 && j < 4; j++) scale_by(p[j], a->k_scale, a->n);
+    exponentials_4(p, a->n, max, sum);
+    for (size_t j = 0; q8 && j < 4; j++) scale_by(p[j], a->v_scale, a->n);
+    for (size_t j = 0; j < 4 && h + j < a->heads; j++) a->max[h + j] = max[j], a->sum[h + j] = sum[j];
+    weigh_all(q8, a, h, p);
   }
 }
 

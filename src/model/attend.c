@@ -78,8 +78,17 @@ static Partial partial_at(const AttendJob *j, size_t slot) {
   return (Partial){.max = p, .sum = p + G, .out = p + 2 * G};
 }
 
-// Block b of KV head kv for token t.
-static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const Partial *to) {
+// Whether token t sees block b.
+static bool sees(const AttendJob *j, size_t t, size_t b) { return b < blocks_of(j->f->rows[t].pos + 1); }
+
+// The keys of block b of KV head kv, if token t sees it.
+static const void *keys_of(const AttendJob *j, size_t t, size_t kv, size_t b) {
+  return sees(j, t, b) ? state_k(j->f->rows[t].span->state, j->attn, (int)kv, b * KERN_BLOCK).rows : NULL;
+}
+
+// Block b of KV head kv for token t; `next` are the keys that the thread will read then, or NULL.
+static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const void *next,
+                      const Partial *to) {
   const size_t D = (size_t)j->c->head_dim, first = b * KERN_BLOCK;
   const Row *row = &j->f->rows[t];
   const State *s = row->span->state;
@@ -89,7 +98,7 @@ static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const P
       .q = j->f->qk + t * (size_t)config_conv_channels(j->c) + kv * group_heads(j->c) * D,
       .k = k.rows,
       .v = v.rows,
-      .next = left > KERN_BLOCK ? state_k(s, j->attn, (int)kv, first + KERN_BLOCK).rows : NULL,
+      .next = next,
       .k_scale = k.scales,
       .v_scale = v.scales,
       .q_stride = D,
@@ -128,12 +137,12 @@ static void finish(const AttendJob *j, size_t t, size_t kv, const Partial *p) {
 // slot for each token and one more.
 static void run_tokens(const AttendJob *j, size_t t, size_t end, size_t kv, const Partial *p) {
   const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim, n = end - t;
-  for (size_t i = 0; i < n; i++) run_block(j, t + i, kv, 0, &p[i]);
-  for (size_t b = 1; b < j->blocks; b++)
+  for (size_t b = 0; b < j->blocks; b++)
     for (size_t i = 0; i < n; i++) {
-      if (b >= blocks_of(j->f->rows[t + i].pos + 1)) continue;
-      run_block(j, t + i, kv, b, &p[n]);
-      merge_block(G, D, &p[i], &p[n]);
+      if (!sees(j, t + i, b)) continue;
+      const void *next = i + 1 < n ? keys_of(j, t + i + 1, kv, b) : keys_of(j, t, kv, b + 1);
+      run_block(j, t + i, kv, b, next, b ? &p[n] : &p[i]);
+      if (b) merge_block(G, D, &p[i], &p[n]);
     }
   for (size_t i = 0; i < n; i++) finish(j, t + i, kv, &p[i]);
 }
@@ -163,10 +172,10 @@ static void blocks_share(void *arg, int index, int count) {
   const AttendJob *j = arg;
   const size_t Nk = (size_t)j->c->n_kv, units = j->step->n_tokens * Nk;
   for (size_t i = (size_t)index; i < units * j->blocks; i += (size_t)count) {
-    const size_t unit = i / j->blocks, b = i % j->blocks;
-    if (b >= blocks_of(j->f->rows[unit / Nk].pos + 1)) continue;
+    const size_t t = i / j->blocks / Nk, kv = i / j->blocks % Nk, b = i % j->blocks;
+    if (!sees(j, t, b)) continue;
     const Partial to = partial_at(j, i);
-    run_block(j, unit / Nk, unit % Nk, b, &to);
+    run_block(j, t, kv, b, keys_of(j, t, kv, b + (size_t)count), &to);
   }
 }
 
