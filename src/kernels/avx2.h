@@ -9,6 +9,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+// Keeps what was loaded in its register: GCC would read it again for each use.
+#define STAY(v) __asm__("" : "+x"(v))
+
 // --- lanes ---------------------------------------------------------------------------------------
 
 typedef struct Lanes { // lanes 0 .. 7, lanes 8 .. 15

@@ -25,7 +25,8 @@ INLINE void score_half(const bool q8, const void *keys, const size_t *k, const f
     const __m256 k0 = load_kv(q8, keys, k[0] + d), k1 = load_kv(q8, keys, k[1] + d);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-      const __m256 qv = _mm256_loadu_ps(q[j] + d);
+      __m256 qv = _mm256_loadu_ps(q[j] + d);
+      STAY(qv);
       acc[j] = _mm256_fmadd_ps(qv, k0, acc[j]);
       acc[4 + j] = _mm256_fmadd_ps(qv, k1, acc[4 + j]);
     }
@@ -97,18 +98,24 @@ INLINE void exponentials(float *p, size_t n, float *max, float *sum) {
   *sum = add_lanes((Lanes){_mm256_loadu_ps(lane), _mm256_loadu_ps(lane + 8)});
 }
 
-// out[h .. h + 3][d .. d + 16) = sum over positions of p * v; of 8 elements when HALF.
-INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t h, size_t d,
-                    float p[4][KERN_BLOCK]) {
+// out[h .. h + 3][d .. d + 16) += p * v of positions [from, to), or = where they are the first; of 8 elements
+// when HALF.
+INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t h, size_t d, size_t from,
+                    size_t to, float p[4][KERN_BLOCK]) {
   Lanes acc[4] = {lanes_zero(), lanes_zero(), lanes_zero(), lanes_zero()};
+  for (size_t j = 0; from && j < 4 && h + j < a->heads; j++) {
+    acc[j].lo = _mm256_loadu_ps(a->out + (h + j) * a->dim + d);
+    if (!HALF) acc[j].hi = _mm256_loadu_ps(a->out + (h + j) * a->dim + d + 8);
+  }
   const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
-  for (size_t i = 0; i < a->n; i++) {
+  for (size_t i = from; i < to; i++) {
     if (h == 0 && d == 0) fetch_ahead(a->v, all, a->next, i * row, row);
     const size_t v = i * a->dim + d;
     const __m256 v0 = load_kv(q8, a->v, v), v1 = HALF ? v0 : load_kv(q8, a->v, v + 8);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-      const __m256 w = _mm256_set1_ps(p[j][i]);
+      __m256 w = _mm256_set1_ps(p[j][i]);
+      STAY(w);
       acc[j].lo = _mm256_fmadd_ps(w, v0, acc[j].lo);
       if (!HALF) acc[j].hi = _mm256_fmadd_ps(w, v1, acc[j].hi);
     }
@@ -116,6 +123,16 @@ INLINE void weigh_4(const bool q8, const bool HALF, const KernAttend *a, size_t 
   for (size_t j = 0; j < 4 && h + j < a->heads; j++) {
     _mm256_storeu_ps(a->out + (h + j) * a->dim + d, acc[j].lo);
     if (!HALF) _mm256_storeu_ps(a->out + (h + j) * a->dim + d + 8, acc[j].hi);
+  }
+}
+
+// out[h .. h + 3] = sum over positions of p * v.
+INLINE void weigh_all(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
+  for (size_t from = 0, to; from < a->n; from = to) {
+    to = from + FETCH_ROWS < a->n ? from + FETCH_ROWS : a->n;
+    size_t d = 0;
+    for (; d + 16 <= a->dim; d += 16) weigh_4(q8, false, a, h, d, from, to, p);
+    if (d < a->dim) weigh_4(q8, true, a, h, d, from, to, p);
   }
 }
 
@@ -128,9 +145,7 @@ INLINE void attend(const bool q8, const KernAttend *a) {
       exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
       if (q8) scale_by(p[j], a->v_scale, a->n);
     }
-    size_t d = 0;
-    for (; d + 16 <= a->dim; d += 16) weigh_4(q8, false, a, h, d, p);
-    if (d < a->dim) weigh_4(q8, true, a, h, d, p);
+    weigh_all(q8, a, h, p);
   }
 }
 

@@ -128,14 +128,10 @@ INLINE void weigh_4(const bool q8, const int NV, const bool HALF, const KernAtte
         _mm512_mask_storeu_ps(a->out + (h + j) * a->dim + d + 16 * c, m[c], acc[j][c]);
 }
 
-// Positions whose values go through all dimensions before others do: what is asked for ahead then comes while
-// there is something to do, instead of all of it in the first dimensions.
-enum { WEIGH_ROWS = 32 };
-
 // out[h .. h + 3] = sum over positions of p * v.
 INLINE void weigh_all(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
   for (size_t from = 0, to; from < a->n; from = to) {
-    to = from + WEIGH_ROWS < a->n ? from + WEIGH_ROWS : a->n;
+    to = from + FETCH_ROWS < a->n ? from + FETCH_ROWS : a->n;
     size_t d = 0;
     for (; d + 64 <= a->dim; d += 64) weigh_4(q8, 4, false, a, h, d, from, to, p);
     for (; d + 32 <= a->dim; d += 16) weigh_4(q8, 1, false, a, h, d, from, to, p);

@@ -41,6 +41,10 @@ FETCH_INLINE const char *fetch_place(const void *stream, size_t size, const void
   return !p ? NULL : at < size ? p + at : p + (at - size);
 }
 
+// Positions whose values go through all dimensions before others do: what is asked for ahead then comes while
+// there is something to do, instead of all of it in the first dimensions.
+enum { FETCH_ROWS = 32 };
+
 // Attention reads each key and value once, in pieces that the hardware's own reading ahead does not look
 // beyond. While bytes [at, at + len) of such a stream are worked on: asks for those FETCH_AHEAD behind them,
 // and for the page that lies there in the stream that is next. That is as long before its turn as a stream
