@@ -82,14 +82,18 @@ static KernActs acts(size_t tokens, size_t groups, KernOrder order, float *x /* 
   return a;
 }
 
-static KernRows rows_of(size_t rows, size_t groups, int bits) {
+// The codes begin `pad` bytes nearer to the page's begin than they could: where a bundle's header leaves
+// them.
+static KernRows rows_before(size_t pad, size_t rows, size_t groups, int bits) {
   KernRows w = {
       .rows = rows, .groups = groups, .w_stride = groups * (size_t)bits * 4, .s_stride = groups * 2};
-  w.w = bytes(rows * w.w_stride, flavour);
+  w.w = bytes(rows * w.w_stride + pad, flavour);
   w.scales = (const uint8_t *)halves(rows * groups, flavour);
   w.biases = (const uint8_t *)halves(rows * groups, flavour);
   return w;
 }
+
+static KernRows rows_of(size_t rows, size_t groups, int bits) { return rows_before(0, rows, groups, bits); }
 
 static KernPanel panel_of(size_t groups) {
   const size_t G = kern_pad_groups(groups);
@@ -207,15 +211,16 @@ static void check_panel(const Kern *k) {
   }
 }
 
-// R rows of n groups times T tokens in tiles, against the rows of the truth.
-static void check_tile_of(const Kern *k, int bits, size_t n, size_t R, size_t T) {
+// R rows of n groups, `pad` bytes before where they could be, times T tokens in tiles, against the rows of
+// the truth.
+static void check_tile_of(const Kern *k, int bits, size_t n, size_t pad, size_t R, size_t T) {
   KernActs x = acts(T, n, bits == 4 ? KERN_ORDER_NIBBLES : KERN_ORDER_PLAIN, NULL);
   const size_t tiles = (T + KERN_TILE - 1) / KERN_TILE;
   x.tile_q = guard_alloc(tiles * x.groups * 512);
   x.tile_scale = guard_alloc(tiles * x.groups * KERN_TILE * 4);
   x.tile_sum = guard_alloc(tiles * x.groups * KERN_TILE * 4);
   for (size_t t = 0; t < tiles; t++) k->pack_tile(&x, t, T);
-  const KernRows w = rows_of(R, n, bits);
+  const KernRows w = rows_before(pad, R, n, bits);
   const KernPanel scratch = panel_of(n);
   float *y0 = guard_alloc(T * R * 4), *y1 = guard_alloc(T * R * 4);
   begin(k, T);
@@ -231,8 +236,11 @@ static void check_tile(const Kern *k, int bits) {
   if (!k->pack_tile) return;
   kernel = bits == 4 ? "tile_q4" : "tile_q8";
   for (int i = 0; i < N_GROUP_COUNTS; i++)
-    check_tile_of(k, bits, group_counts[i], i % 3 ? 16 : 1 + (size_t)i % 16, 1 + next_u32() % 51);
-  for (size_t T = 1; T <= 4 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 1 + T % 16, T);
+    check_tile_of(k, bits, group_counts[i], 0, i % 3 ? 16 : 1 + (size_t)i % 16, 1 + next_u32() % 51);
+  for (size_t T = 1; T <= 4 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 0, 1 + T % 16, T);
+  static const size_t pads[] = {4, 8, 32, 40, 60, 1, 2, 63}; // no line begins with a row's codes
+  for (size_t i = 0; i < sizeof pads / sizeof *pads; i++)
+    for (size_t T = 1; T <= 9; T++) check_tile_of(k, bits, T % 2 ? 32 : 35, pads[i], 1 + T, T);
 }
 
 // Panels of codes of 8 bits in plain order, against the rows of the same codes.
