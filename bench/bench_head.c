@@ -7,6 +7,7 @@
 // codes = coarse + rest, |rest . x| <= |rest| |x| (Cauchy-Schwarz) with one norm a row, which is what could
 // be kept beside the codes.
 #include "base/pool.h"
+#include "engine/eval.h"
 #include "format/bundle.h"
 #include "model/forward.h"
 #include "model/state.h"
@@ -84,20 +85,11 @@ static int downwards(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-// Rows that may be among the `wanted` largest: those whose most is not below the wanted-th largest least.
-static size_t rows_needed(const Parts *p, size_t rows, size_t wanted, float *room) {
+// The share of rows whose logit may reach `least`.
+static float share_needed(const Parts *p, size_t rows, float least) {
   size_t n = 0;
-  for (size_t i = 0; i < rows; i++) room[i] = p[i].coarse - p[i].bound;
-  qsort(room, rows, sizeof *room, downwards);
-  for (size_t i = 0; i < rows; i++) n += p[i].coarse + p[i].bound >= room[wanted - 1];
-  return n;
-}
-
-static size_t largest(const float *logits, size_t n) {
-  size_t best = 0;
-  for (size_t i = 1; i < n; i++)
-    if (logits[i] > logits[best]) best = i;
-  return best;
+  for (size_t i = 0; i < rows; i++) n += p[i].coarse + p[i].bound >= least;
+  return (float)n / (float)rows;
 }
 
 // How far a logit lies above the mean of all n, in their standard deviations.
@@ -165,8 +157,10 @@ static void look(Model *m, const float *x, size_t token, Parts *parts, float *ro
   for (job.left_out = 1; job.left_out <= MOST_LEFT_OUT; job.left_out++) {
     Shares *s = &shares[job.left_out];
     pool_run(m->pool, parts_share, &job);
-    s->one[token] = (float)rows_needed(parts, head->rows, 1, room) / (float)head->rows;
-    s->many[token] = (float)rows_needed(parts, head->rows, wanted, room) / (float)head->rows;
+    for (size_t i = 0; i < head->rows; i++) room[i] = parts[i].coarse - parts[i].bound; // at least so much
+    qsort(room, head->rows, sizeof *room, downwards);
+    s->one[token] = share_needed(parts, head->rows, room[0]);
+    s->many[token] = share_needed(parts, head->rows, room[wanted - 1]);
   }
 }
 
@@ -203,7 +197,7 @@ int main(int argc, char **argv) {
     shares[k] = (Shares){need(tokens, sizeof(float)), need(tokens, sizeof(float))};
   const float *x = feed(&m, ids, n);
   for (size_t t = 0; t < tokens; t++) {
-    const int32_t next = (int32_t)largest(m.logits, rows);
+    const int32_t next = eval_argmax(m.logits, rows);
     height[t] = height_of(m.logits[next], m.logits, rows);
     look(&m, x, t, parts, room, shares);
     x = feed(&m, &next, 1);

@@ -71,7 +71,7 @@ INLINE void load_codes(const size_t N, const uint8_t *codes, size_t left, __m512
 
 // The same of all 16 groups, where they need not begin a cache line: every line is read once, and shifted.
 // A vector read across two lines takes the place of two readings, and while a processor reads as often as it
-// can, it drops what is asked for ahead (Zen 5: none up to 1.5 readings a cycle, nearly all at 2).
+// can, it drops what is asked for ahead (Zen 5: hardly any at 1.5 readings a cycle, nearly all at 2).
 INLINE void load_lines(const size_t N, const uint8_t *codes, __m512i *v) {
   const size_t off = (uintptr_t)codes % 64;
   if (off % 4 != 0 || off == 0) {
