@@ -229,11 +229,16 @@ static void limits_refuse(void **state) {
   p.queue = 2;
   Engine *e = engine_start(&p);
   Ask a = ask_ids(&nano, 1, 20), b = ask_ids(&nano, 2, 20), c = ask_ids(&nano, 3, 20);
-  a.p.max_tokens = 200;
+  const zaya_bias never_end = {.id = zaya_tokenizer_stops(nano.tok, &(size_t){0})[0], .bias = -1e5};
+  a.p.sampling.bias = &never_end, a.p.sampling.n_bias = 1;
+  a.p.max_tokens = 900;
   b.n_choices = 2;
   ask_submit(&a, e);
+  pthread_mutex_lock(&a.lock); // its events wait: it cannot end before the queue was full
   ask_submit(&b, e);
   expect_refusal(e, &c, ENGINE_QUEUE_FULL, "at most 3");
+  pthread_mutex_unlock(&a.lock);
+  ask_cancel(&a);
   ask_wait(&a);
   ask_wait(&b);
   assert_true(engine_drain(e, 60));
