@@ -188,15 +188,29 @@ PoolRange pool_share(size_t n, size_t unit, int index, int count) {
   return (PoolRange){begin < n ? begin : n, end < n ? end : n};
 }
 
-bool pool_claim(PoolClaim *c, size_t n, size_t least, int count, PoolRange *out) {
-  size_t at = atomic_load_explicit(&c->next, memory_order_relaxed), size;
+// A piece of what is left of [0, n): half of it.
+static bool claim(atomic_size_t *taken, size_t n, size_t least, PoolRange *out) {
+  size_t at = atomic_load_explicit(taken, memory_order_relaxed), size;
   do {
     if (at >= n) return false;
-    size = (n - at) / (2 * (size_t)count); // half of what is left, shared by all
+    size = (n - at) / 2 / least * least;
     if (size < least) size = least;
     if (size > n - at) size = n - at;
-  } while (!atomic_compare_exchange_weak_explicit(&c->next, &at, at + size, memory_order_relaxed,
+  } while (!atomic_compare_exchange_weak_explicit(taken, &at, at + size, memory_order_relaxed,
                                                   memory_order_relaxed));
   *out = (PoolRange){at, at + size};
   return true;
+}
+
+bool pool_claim(PoolClaim *c, size_t n, size_t least, int index, int count, PoolRange *out) {
+  const int runs = count < POOL_RUNS ? count : POOL_RUNS;
+  for (int k = 0; k < runs; k++) {
+    const int own = (index + k) % runs;
+    const PoolRange run = pool_share(n, least, own, runs);
+    if (!claim(&c->run[own].taken, run.end - run.begin, least, out)) continue;
+    out->begin += run.begin;
+    out->end += run.begin;
+    return true;
+  }
+  return false;
 }

@@ -246,7 +246,7 @@ static void run_units(const RunJob *j, PoolRange r, int thread) {
 static void run_share(void *arg, int index, int count) {
   RunJob *j = arg;
   PoolRange r;
-  while (pool_claim(&j->claim, j->units, j->least, count, &r)) run_units(j, r, index);
+  while (pool_claim(&j->claim, j->units, j->least, index, count, &r)) run_units(j, r, index);
 }
 
 void linear_run(const Linear *l, const LinearPart *parts, size_t n_parts) {

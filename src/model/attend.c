@@ -160,7 +160,7 @@ static void units_share(void *arg, int index, int count) {
   Partial p[ATTEND_TOKENS + 1];
   PoolRange r;
   for (size_t i = 0; i <= n; i++) p[i] = partial_at(j, (n + 1) * (size_t)index + i);
-  while (pool_claim(&j->claim, per_head * (size_t)j->c->n_kv, 1, count, &r))
+  while (pool_claim(&j->claim, per_head * (size_t)j->c->n_kv, 1, index, count, &r))
     for (size_t unit = r.begin; unit < r.end; unit++) {
       const size_t t = unit % per_head * n, end = t + n < T ? t + n : T;
       run_tokens(j, t, end, unit / per_head, p);

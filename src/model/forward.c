@@ -163,7 +163,7 @@ typedef struct BlocksJob {
 static void blocks_share(void *arg, int index, int count) {
   BlocksJob *j = arg;
   PoolRange r;
-  while (pool_claim(&j->claim, (j->T + BLOCK_UNIT - 1) / BLOCK_UNIT, 1, count, &r)) {
+  while (pool_claim(&j->claim, (j->T + BLOCK_UNIT - 1) / BLOCK_UNIT, 1, index, count, &r)) {
     const size_t last = r.end * BLOCK_UNIT < j->T ? r.end * BLOCK_UNIT : j->T;
     for (size_t t = r.begin * BLOCK_UNIT, end; t < last; t = end) {
       end = last - t < BLOCK_ROWS ? last : t + BLOCK_ROWS;

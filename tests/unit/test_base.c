@@ -144,8 +144,7 @@ typedef struct Claims {
 static void claim_all(void *job, int index, int count) {
   Claims *c = job;
   PoolRange r;
-  (void)index;
-  while (pool_claim(&c->claim, c->n, c->least, count, &r)) {
+  while (pool_claim(&c->claim, c->n, c->least, index, count, &r)) {
     if (r.end - r.begin < c->least && r.end != c->n) atomic_store(&c->taken[0], 100);
     for (size_t i = r.begin; i < r.end; i++) atomic_fetch_add(&c->taken[i], 1);
   }
