@@ -188,17 +188,21 @@ PoolRange pool_share(size_t n, size_t unit, int index, int count) {
   return (PoolRange){begin < n ? begin : n, end < n ? end : n};
 }
 
-// A piece of what is left of [0, n): half of it.
-static bool claim(atomic_size_t *taken, size_t n, size_t least, PoolRange *out) {
-  size_t at = atomic_load_explicit(taken, memory_order_relaxed), size;
+enum { BACK_BIT = 32 }; // what was taken from a run: low half from its beginning, high half from its end
+
+// Half of what is left of a run of n: from its beginning for those whose run it is, so that their pieces lie
+// one behind the other, from its end for others.
+static bool claim(atomic_uint_least64_t *taken, size_t n, size_t least, bool own, PoolRange *out) {
+  uint64_t old = atomic_load_explicit(taken, memory_order_relaxed), new;
   do {
-    if (at >= n) return false;
-    size = (n - at) / 2 / least * least;
-    if (size < least) size = least;
-    if (size > n - at) size = n - at;
-  } while (!atomic_compare_exchange_weak_explicit(taken, &at, at + size, memory_order_relaxed,
+    const size_t front = (uint32_t)old, end = n - (size_t)(old >> BACK_BIT), left = end - front;
+    if (left == 0) return false;
+    size_t size = left / 2 / least * least;
+    if (size < least) size = least < left ? least : left;
+    *out = own ? (PoolRange){front, front + size} : (PoolRange){end - size, end};
+    new = own ? old + size : old + ((uint64_t)size << BACK_BIT);
+  } while (!atomic_compare_exchange_weak_explicit(taken, &old, new, memory_order_relaxed,
                                                   memory_order_relaxed));
-  *out = (PoolRange){at, at + size};
   return true;
 }
 
@@ -207,7 +211,7 @@ bool pool_claim(PoolClaim *c, size_t n, size_t least, int index, int count, Pool
   for (int k = 0; k < runs; k++) {
     const int own = (index + k) % runs;
     const PoolRange run = pool_share(n, least, own, runs);
-    if (!claim(&c->run[own].taken, run.end - run.begin, least, out)) continue;
+    if (!claim(&c->run[own].taken, run.end - run.begin, least, k == 0, out)) continue;
     out->begin += run.begin;
     out->end += run.begin;
     return true;

@@ -28,15 +28,16 @@ typedef struct PoolRange {
 // The share of thread `index` of [0, n), in multiples of `unit` (the last share takes the rest).
 PoolRange pool_share(size_t n, size_t unit, int index, int count);
 
-// For jobs whose threads may not all be as fast. [0, n) is cut into runs, one for each thread (as long as there
-// are enough of them), who takes pieces of its own run one behind the other, large ones first, and then what is
-// left of the others'. One PoolClaim a job, zeroed before it.
+// For jobs whose threads may not all be as fast. [0, n), n < 2^32, is cut into runs, one for each thread as
+// long as there are enough of them. A thread takes pieces of its own run one behind the other, large ones
+// first, so that it reads on where it is; then what is left at the end of others' runs. One PoolClaim a job,
+// zeroed before it.
 enum { POOL_RUNS = 8 };
 typedef struct PoolClaim {
   struct {
-    alignas(64) atomic_size_t taken; // by whom ever, from the run's beginning; in a cache line of its own
+    alignas(64) atomic_uint_least64_t taken; // in a cache line of its own
   } run[POOL_RUNS];
 } PoolClaim;
-// The next piece for thread `index` of `count`, a multiple of `least` unless it ends the range; false when
-// none is left.
+// The next piece for thread `index` of `count`, of at least `least` unless it ends a run; false when none is
+// left.
 bool pool_claim(PoolClaim *c, size_t n, size_t least, int index, int count, PoolRange *out);

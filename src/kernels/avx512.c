@@ -47,14 +47,15 @@ INLINE void exact_step(const int NR, const int NT, const bool f16, const bool TA
   }
 }
 
-// Asks for the inputs from i on of the next four rows, which begin too far away for the processor to know.
-INLINE void ask_rows(const uint8_t *w, size_t w_stride, size_t i) {
+// Asks for the inputs from i on of four rows that come `ahead` bytes later: the processor cannot know where
+// they begin.
+INLINE void ask_rows(const uint8_t *w, size_t w_stride, size_t ahead, size_t i) {
 #pragma GCC unroll 4
-  for (size_t r = 4; r < 8; r++) _mm_prefetch((const char *)w + r * w_stride + 2 * i, _MM_HINT_T0);
+  for (size_t r = 0; r < 4; r++) _mm_prefetch((const char *)w + ahead + r * w_stride + 2 * i, _MM_HINT_T0);
 }
 
-// NR rows of float32 (f16 false) or float16 times NT tokens; ASK: the next rows are not in a cache.
-INLINE void exact_tile(const int NR, const int NT, const bool f16, const bool ASK, const uint8_t *w,
+// NR rows of float32 (f16 false) or float16 times NT tokens. `ahead` is for ask_rows; 0: rows are in a cache.
+INLINE void exact_tile(const int NR, const int NT, const bool f16, const size_t ahead, const uint8_t *w,
                        size_t w_stride, size_t n, const float *x, size_t x_stride, float *y,
                        size_t y_stride) {
   __m512 acc[4][4], sums[16];
@@ -64,7 +65,7 @@ INLINE void exact_tile(const int NR, const int NT, const bool f16, const bool AS
     for (int t = 0; t < NT; t++) acc[r][t] = _mm512_setzero_ps();
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
-    if (ASK && i % 32 == 0) ask_rows(w, w_stride, i);
+    if (ahead && i % 32 == 0) ask_rows(w, w_stride, ahead, i);
     exact_step(NR, NT, f16, false, 0, w, w_stride, i, x, x_stride, acc);
   }
   if (i < n) exact_step(NR, NT, f16, true, first_lanes(n - i), w, w_stride, i, x, x_stride, acc);
@@ -88,7 +89,7 @@ static void avx512_dot_rows(const float *w, const float *x, size_t x_stride, siz
                             size_t y_stride) {
   size_t t = 0;
   for (; t + 4 <= n_x; t += 4)
-    exact_tile(1, 4, false, false, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride,
+    exact_tile(1, 4, false, 0, (const uint8_t *)w, 0, n, x + t * x_stride, x_stride, y + t * y_stride,
                y_stride);
   for (; t < n_x; t++) y[t * y_stride] = avx512_dot(w, x + t * x_stride, n);
 }
@@ -103,29 +104,32 @@ static void avx512_axpy(float a, const float *x, float *y, size_t n) {
 }
 
 // Four rows of float16 times n_x tokens.
-INLINE void four_rows(const bool ASK, const uint8_t *w, size_t w_stride, size_t n, const float *x,
+INLINE void four_rows(const size_t ahead, const uint8_t *w, size_t w_stride, size_t n, const float *x,
                       size_t x_stride, size_t n_x, float *y, size_t y_stride) {
   size_t t = 0;
   if (n_x >= 4) {
-    exact_tile(4, 4, true, ASK, w, w_stride, n, x, x_stride, y, y_stride);
+    exact_tile(4, 4, true, ahead, w, w_stride, n, x, x_stride, y, y_stride);
     for (t = 4; t + 4 <= n_x; t += 4)
-      exact_tile(4, 4, true, false, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
+      exact_tile(4, 4, true, 0, w, w_stride, n, x + t * x_stride, x_stride, y + t * y_stride, y_stride);
   }
   x += t * x_stride, y += t * y_stride;
   if (n_x - t == 3)
-    exact_tile(4, 3, true, false, w, w_stride, n, x, x_stride, y, y_stride);
+    exact_tile(4, 3, true, 0, w, w_stride, n, x, x_stride, y, y_stride);
   else if (n_x - t == 2)
-    exact_tile(4, 2, true, false, w, w_stride, n, x, x_stride, y, y_stride);
+    exact_tile(4, 2, true, 0, w, w_stride, n, x, x_stride, y, y_stride);
   else if (n_x - t == 1)
-    exact_tile(4, 1, true, ASK, w, w_stride, n, x, x_stride, y, y_stride);
+    exact_tile(4, 1, true, ahead, w, w_stride, n, x, x_stride, y, y_stride);
 }
 
 // Few tokens share the rows as they come from memory. Many are taken so many at a time that they stay in the
 // first cache while the rows come from the second.
-enum { F16_FEW = 16, F16_BYTES = 32768 };
+// Rows are asked for at least F16_AHEAD bytes before their turn, four at a time.
+enum { F16_FEW = 16, F16_BYTES = 32768, F16_AHEAD = 4096 };
 
 static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x,
                             size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+  size_t ahead = 4 * w_stride;
+  while (ahead && ahead < F16_AHEAD) ahead += 4 * w_stride;
   const size_t fit = F16_BYTES / (n * sizeof *x) & ~(size_t)3, most = n_x <= F16_FEW ? n_x
                                                                       : fit < 4      ? 4
                                                                                      : fit;
@@ -136,13 +140,13 @@ static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size
     for (; r + 4 <= rows; r += 4, row += 4 * w_stride) {
       for (size_t k = 8; k < 12; k++) fetch_page(row + k * w_stride); // each may begin a page
       if (n_x <= F16_FEW)
-        four_rows(true, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
+        four_rows(ahead, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
       else
-        four_rows(false, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
+        four_rows(0, row, w_stride, n, x, x_stride, tokens, y + r, y_stride);
     }
     for (; r < rows; r++, row += w_stride)
       for (size_t k = 0; k < tokens; k++)
-        exact_tile(1, 1, true, false, row, w_stride, n, x + k * x_stride, x_stride, y + k * y_stride + r,
+        exact_tile(1, 1, true, 0, row, w_stride, n, x + k * x_stride, x_stride, y + k * y_stride + r,
                    y_stride);
   }
 }

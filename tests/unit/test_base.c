@@ -138,14 +138,14 @@ static void idle_pool_uses_no_time(void **state) {
 typedef struct Claims {
   PoolClaim claim;
   size_t n, least;
-  atomic_int taken[1000];
+  atomic_int small, taken[1000];
 } Claims;
 
 static void claim_all(void *job, int index, int count) {
   Claims *c = job;
   PoolRange r;
   while (pool_claim(&c->claim, c->n, c->least, index, count, &r)) {
-    if (r.end - r.begin < c->least && r.end != c->n) atomic_store(&c->taken[0], 100);
+    if (r.end - r.begin < c->least) atomic_fetch_add(&c->small, 1);
     for (size_t i = r.begin; i < r.end; i++) atomic_fetch_add(&c->taken[i], 1);
   }
 }
@@ -159,9 +159,30 @@ static void claims_cover_the_range_once(void **state) {
         Claims c = {.n = n, .least = least};
         pool_run(p, claim_all, &c);
         for (size_t i = 0; i < n; i++) assert_int_equal(atomic_load(&c.taken[i]), 1);
+        assert_true(atomic_load(&c.small) <= 1);
       }
     pool_free(p);
   }
+}
+
+// Thread 0 goes through its own half from the beginning, then takes the other one from its end.
+static void claims_go_on_where_they_are(void **state) {
+  (void)state;
+  enum { N = 1024, LEAST = 4 };
+  PoolClaim c = {0};
+  PoolRange r;
+  size_t at = 0;
+  for (; at < N / 2; at = r.end) {
+    assert_true(pool_claim(&c, N, LEAST, 0, 2, &r));
+    assert_int_equal(r.begin, at);
+  }
+  assert_int_equal(at, N / 2);
+  for (at = N; at > N / 2; at = r.begin) {
+    assert_true(pool_claim(&c, N, LEAST, 0, 2, &r));
+    assert_int_equal(r.end, at);
+  }
+  assert_false(pool_claim(&c, N, LEAST, 0, 2, &r));
+  assert_false(pool_claim(&c, N, LEAST, 1, 2, &r));
 }
 
 static void shares_cover_the_range(void **state) {
@@ -237,6 +258,7 @@ int main(void) {
       cmocka_unit_test(pool_wakes_and_waits),
       cmocka_unit_test(idle_pool_uses_no_time),
       cmocka_unit_test(claims_cover_the_range_once),
+      cmocka_unit_test(claims_go_on_where_they_are),
       cmocka_unit_test(shares_cover_the_range),
       cmocka_unit_test(maps_are_brought_into_memory),
       cmocka_unit_test(what_does_not_fit_is_left),
