@@ -201,8 +201,8 @@ static bool claim(atomic_uint_least64_t *taken, size_t n, size_t least, bool own
     if (size < least) size = least < left ? least : left;
     *out = own ? (PoolRange){front, front + size} : (PoolRange){end - size, end};
     new = own ? old + size : old + ((uint64_t)size << BACK_BIT);
-  } while (!atomic_compare_exchange_weak_explicit(taken, &old, new, memory_order_relaxed,
-                                                  memory_order_relaxed));
+  } while (
+      !atomic_compare_exchange_weak_explicit(taken, &old, new, memory_order_relaxed, memory_order_relaxed));
   return true;
 }
 
