@@ -27,9 +27,15 @@ static size_t blocks_of(size_t len) { return (len + KERN_BLOCK - 1) / KERN_BLOCK
 
 enum { ATTEND_TOKENS = 8 }; // that go through the cache together
 
+// So few (KV head, token) pairs of so many blocks are shared by their blocks, and no thread waits long for
+// another. With fewer blocks a second job for merging them costs as much.
+enum { SPARE_UNITS = 30, MANY_BLOCKS = 8 };
+static size_t few_units(int threads) { return (size_t)threads + SPARE_UNITS; }
+
 size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
-  const size_t blocks = blocks_of(len) > ATTEND_TOKENS ? blocks_of(len) : ATTEND_TOKENS;
-  return (size_t)threads * (exact ? len : (blocks + 1) * partial_floats(c));
+  if (exact) return (size_t)threads * len;
+  const size_t shared = few_units(threads) * blocks_of(len), whole = (size_t)threads * (ATTEND_TOKENS + 1);
+  return (shared > whole ? shared : whole) * partial_floats(c);
 }
 
 size_t attend_bytes(const Step *step) {
@@ -167,21 +173,25 @@ static void units_share(void *arg, int index, int count) {
     }
 }
 
-// Fewer pairs than threads: their blocks are dealt out, and merged by the caller.
+// Few pairs: threads take their blocks, each to a place of its own.
 static void blocks_share(void *arg, int index, int count) {
-  const AttendJob *j = arg;
+  AttendJob *j = arg;
   const size_t Nk = (size_t)j->c->n_kv, units = j->step->n_tokens * Nk;
-  for (size_t i = (size_t)index; i < units * j->blocks; i += (size_t)count) {
-    const size_t t = i / j->blocks / Nk, kv = i / j->blocks % Nk, b = i % j->blocks;
-    if (!sees(j, t, b)) continue;
-    const Partial to = partial_at(j, i);
-    run_block(j, t, kv, b, keys_of(j, t, kv, b + (size_t)count), &to);
-  }
+  PoolRange r;
+  while (pool_claim(&j->claim, units * j->blocks, 1, index, count, &r))
+    for (size_t i = r.begin; i < r.end; i++) {
+      const size_t t = i / j->blocks / Nk, kv = i / j->blocks % Nk, b = i % j->blocks;
+      if (!sees(j, t, b)) continue;
+      const Partial to = partial_at(j, i);
+      run_block(j, t, kv, b, keys_of(j, t, kv, b + 1), &to);
+    }
 }
 
-static void merge_units(const AttendJob *j) {
+// What the blocks gave, in their order.
+static void merge_share(void *arg, int index, int count) {
+  const AttendJob *j = arg;
   const size_t Nk = (size_t)j->c->n_kv;
-  for (size_t unit = 0; unit < j->step->n_tokens * Nk; unit++) {
+  for (size_t unit = (size_t)index; unit < j->step->n_tokens * Nk; unit += (size_t)count) {
     const Partial all = partial_at(j, unit * j->blocks);
     for (size_t b = 1; b < blocks_of(j->f->rows[unit / Nk].pos + 1); b++) {
       const Partial one = partial_at(j, unit * j->blocks + b);
@@ -198,6 +208,12 @@ static void scale_queries(void *arg, size_t begin, size_t end) {
   for (size_t t = begin; t < end; t++) j->f->linear.kern->scale(j->f->qk + t * C, scale, Q);
 }
 
+static bool by_blocks(const AttendJob *j, int threads) {
+  const size_t units = j->step->n_tokens * (size_t)j->c->n_kv;
+  if (units < (size_t)threads) return j->blocks > 1;
+  return units < few_units(threads) && j->blocks >= MANY_BLOCKS;
+}
+
 void attend_forward(Forward *f, int attn, const Step *step) {
   AttendJob job = {.f = f, .c = f->w->config, .step = step, .attn = attn};
   Pool *pool = f->linear.pool;
@@ -205,16 +221,15 @@ void attend_forward(Forward *f, int attn, const Step *step) {
     pool_run(pool, exact_share, &job);
     return;
   }
-  const size_t units = step->n_tokens * (size_t)job.c->n_kv;
   for (size_t t = 0; t < step->n_tokens; t++) {
     const size_t blocks = blocks_of(f->rows[t].pos + 1);
     job.blocks = blocks > job.blocks ? blocks : job.blocks;
   }
   forward_rows(f, step->n_tokens, scale_queries, &job);
-  if (units >= (size_t)pool_threads(pool) || job.blocks == 1) {
-    pool_run(pool, units_share, &job);
-  } else {
+  if (by_blocks(&job, pool_threads(pool))) {
     pool_run(pool, blocks_share, &job);
-    merge_units(&job);
+    pool_run(pool, merge_share, &job);
+  } else {
+    pool_run(pool, units_share, &job);
   }
 }
