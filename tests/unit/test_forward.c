@@ -203,13 +203,15 @@ static void greedy_tokens_equal_goldens(void **state) {
 
 // More ids than one step of the forward pass and several blocks of attention take.
 enum { LONG = 530 };
-static void long_ids(const Case *c, int32_t *ids) {
+static void fill_ids(const Case *c, int32_t *ids, int n) {
   uint32_t x = 12345;
-  for (int i = 0; i < LONG; i++) {
+  for (int i = 0; i < n; i++) {
     x = x * 1664525u + 1013904223u;
     ids[i] = (int32_t)((x >> 8) % (uint32_t)c->V);
   }
 }
+
+static void long_ids(const Case *c, int32_t *ids) { fill_ids(c, ids, LONG); }
 
 static float *feed_in_chunks(const Case *c, zaya_session *s, const int32_t *ids, size_t n, size_t chunk) {
   float *all = malloc(n * c->V * sizeof *all);
@@ -262,6 +264,35 @@ static void cutting_changes_no_bit(void **state) {
     check_cutting(&goldens[k], true);
     check_cutting(&goldens[k], false);
   }
+}
+
+// Behind so many positions that few tokens share them by blocks of the cache: one by one on several threads
+// as together with the tokens before them.
+static void shared_blocks_change_no_bit(void **state) {
+  (void)state;
+  enum { DEEP = 2110, LAST = 40, STEP = 512 };
+  static int32_t ids[DEEP];
+  float *want = NULL;
+  for (int threads = 1; threads <= 3; threads++) {
+    Case c = open_case(&goldens[3], threads, false);
+    fill_ids(&c, ids, DEEP);
+    zaya_session *s = session(&c, DEEP);
+    const size_t before = DEEP - LAST;
+    if (!want) want = feed_in_chunks(&c, s, ids, DEEP, STEP);
+    zaya_session_reset(s);
+    free(feed_in_chunks(&c, s, ids, before, STEP));
+    for (size_t at = before, n; at < DEEP; at += n) {
+      n = (at - before) % 3 ? 1 : 2;
+      if (n > DEEP - at) n = DEEP - at;
+      float *got = feed(&c, s, ids + at, n);
+      if (memcmp(got, want + at * c.V, n * c.V * sizeof *got))
+        fail_msg("token %zu, %zu together, on %d threads: other bits", at, n, threads);
+      free(got);
+    }
+    zaya_session_free(s);
+    close_case(&c);
+  }
+  free(want);
 }
 
 // Continues a session with the last ids and compares with what one uninterrupted session gave.
@@ -400,13 +431,10 @@ static void bad_feeds_leave_the_session_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(prefill_equals_goldens),
-      cmocka_unit_test(greedy_tokens_equal_goldens),
-      cmocka_unit_test(cutting_changes_no_bit),
-      cmocka_unit_test(states_continue_bitwise),
-      cmocka_unit_test(damaged_states_are_refused),
-      cmocka_unit_test(foreign_checkpoints_are_refused),
-      cmocka_unit_test(bad_feeds_leave_the_session_alone),
+      cmocka_unit_test(prefill_equals_goldens),          cmocka_unit_test(greedy_tokens_equal_goldens),
+      cmocka_unit_test(cutting_changes_no_bit),          cmocka_unit_test(shared_blocks_change_no_bit),
+      cmocka_unit_test(states_continue_bitwise),         cmocka_unit_test(damaged_states_are_refused),
+      cmocka_unit_test(foreign_checkpoints_are_refused), cmocka_unit_test(bad_feeds_leave_the_session_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
