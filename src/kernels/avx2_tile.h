@@ -81,10 +81,10 @@ INLINE void tile_codes(const int BITS, const uint8_t *code, size_t g, size_t d, 
 
 enum { MAX_V = 4, MAX_RV = 8 }; // vectors of tokens; rows times vectors
 
-// In a register from here on: GCC would read it again for each product, and reading is the narrower gate.
+// Reading is the narrower gate here.
 INLINE __m256i load_once(const void *p) {
   __m256i v = load_bytes(p);
-  __asm__("" : "+x"(v));
+  STAY(v);
   return v;
 }
 

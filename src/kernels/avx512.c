@@ -128,8 +128,7 @@ enum { F16_FEW = 16, F16_BYTES = 32768, F16_AHEAD = 4096 };
 
 static void avx512_rows_f16(const uint8_t *w, size_t w_stride, size_t rows, size_t n, const float *x,
                             size_t x_stride, size_t n_x, float *y, size_t y_stride) {
-  size_t ahead = 4 * w_stride;
-  while (ahead && ahead < F16_AHEAD) ahead += 4 * w_stride;
+  const size_t four = 4 * w_stride, ahead = (F16_AHEAD + four - 1) / four * four;
   const size_t fit = F16_BYTES / (n * sizeof *x) & ~(size_t)3, most = n_x <= F16_FEW ? n_x
                                                                       : fit < 4      ? 4
                                                                                      : fit;

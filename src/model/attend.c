@@ -27,8 +27,9 @@ static size_t blocks_of(size_t len) { return (len + KERN_BLOCK - 1) / KERN_BLOCK
 
 enum { ATTEND_TOKENS = 8 }; // that go through the cache together
 
-// So few (KV head, token) pairs of so many blocks are shared by their blocks, and no thread waits long for
-// another. With fewer blocks a second job for merging them costs as much.
+// Fewer than few_units (KV head, token) pairs (on two threads: up to 15 tokens of ZAYA1), of MANY_BLOCKS or
+// more, are shared by their blocks, and no thread waits long for another. With fewer blocks a second job for
+// merging them costs as much.
 enum { SPARE_UNITS = 30, MANY_BLOCKS = 8 };
 static size_t few_units(int threads) { return (size_t)threads + SPARE_UNITS; }
 
