@@ -142,6 +142,22 @@ test('a reload keeps conversations, versions and what was chosen', async () => {
   await page.locator('#transcript').getByText('You said: Second talk').waitFor();
 });
 
+test('an answer is kept even where the page is left the moment it is over', async () => {
+  await open();
+  await ask(page, 'Stay');
+  await answered(page);
+  await page.evaluate(() => {
+    new MutationObserver(() => {
+      if ([...document.querySelectorAll('.turn.answer')].at(1)?.getAttribute('aria-busy') === 'false') location.reload();
+    }).observe(document.getElementById('transcript'), {subtree: true, childList: true, attributes: true, attributeFilter: ['aria-busy']});
+  });
+  const reloaded = page.waitForEvent('load');
+  await ask(page, 'Go');
+  await reloaded;
+  await page.locator('.turn.answer').nth(1).waitFor();
+  assert.deepEqual(await turns(), ['Stay', 'You said: Stay', 'Go', 'You said: Go']);
+});
+
 test('thinking: shown while it is thought, folded, timed, not part of the answer', async () => {
   let go;
   const gate = new Promise((resolve) => (go = resolve));

@@ -8,7 +8,6 @@ export class Store {
     this.db = null;
     this.memory = new Map();
     this.channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel('zaya') : null;
-    this.writing = Promise.resolve();
   }
 
   // changed(id): another tab saved or removed a conversation.
@@ -39,39 +38,37 @@ export class Store {
     return this.db ? this.read('chats', (s) => s.get(id)) : structuredClone(this.memory.get(id));
   }
 
-  // Writes follow one another, so that an older state never overwrites a newer one. Rejects when the quota is used up.
+  // The database takes writes in the order they are asked for, so that an older state never overwrites a newer one. Rejects
+  // when the quota is used up.
   save(chat) {
-    const copy = structuredClone(chat);
-    return this.enqueue(copy.id, (heads, chats) => {
-      heads.put(headOf(copy));
-      chats.put(copy);
-    }, () => this.memory.set(copy.id, copy));
+    return this.write(chat.id, (heads, chats) => {
+      heads.put(headOf(chat));
+      chats.put(chat);
+    }, () => this.memory.set(chat.id, structuredClone(chat)));
   }
 
   remove(id) {
-    return this.enqueue(id, (heads, chats) => {
+    return this.write(id, (heads, chats) => {
       heads.delete(id);
       chats.delete(id);
     }, () => this.memory.delete(id));
   }
 
-  enqueue(id, write, inMemory) {
-    const job = async () => {
-      if (!this.db) {
-        inMemory();
-        return;
-      }
-      const work = this.db.transaction(['heads', 'chats'], 'readwrite');
-      write(work.objectStore('heads'), work.objectStore('chats'));
-      await new Promise((resolve, reject) => {
-        work.oncomplete = resolve;
-        work.onabort = work.onerror = () => reject(work.error ?? new Error('the browser refused'));
-      });
-      this.channel?.postMessage(id);
-    };
-    const done = this.writing.then(job);
-    this.writing = done.catch(() => {});
-    return done;
+  // Asked for and committed before this returns, not an event later: what is saved just before the page is left is kept.
+  async write(id, put, inMemory) {
+    if (!this.db) {
+      inMemory();
+      return;
+    }
+    const work = this.db.transaction(['heads', 'chats'], 'readwrite');
+    const over = new Promise((resolve, reject) => {
+      work.oncomplete = resolve;
+      work.onabort = work.onerror = () => reject(work.error ?? new Error('the browser refused'));
+    });
+    put(work.objectStore('heads'), work.objectStore('chats'));
+    work.commit();
+    await over;
+    this.channel?.postMessage(id);
   }
 
   async all() {
