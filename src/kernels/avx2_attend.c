@@ -36,7 +36,7 @@ INLINE void score_half(const bool q8, const void *keys, const size_t *k, const f
 // Scores of four heads (h and on; missing ones repeat the last) at all positions.
 INLINE void scores_4(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
   const float *q[4];
-  for (size_t j = 0; j < 4; j++) q[j] = a->q + (h + j < a->heads ? h + j : a->heads - 1) * a->q_stride;
+  for (size_t j = 0; j < 4; j++) q[j] = kern_query(a, h + j < a->heads ? h + j : a->heads - 1);
   const size_t row = a->dim * (q8 ? 1 : 2), all = a->n * row;
   for (size_t i = 0; i < a->n; i += 4) {
     if (h == 0) fetch_ahead(a->k, all, a->v, i * row, 4 * row);

@@ -55,10 +55,14 @@ static void elem_add(float *restrict x, const float *restrict y, size_t n) {
   for (size_t i = 0; i < n; i++) x[i] += y[i];
 }
 
+static void elem_blend(float *restrict y, float a, const float *restrict x, float b, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = y[i] * a + x[i] * b;
+}
+
 static void elem_weigh(float a, const float *restrict x, float *restrict y, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] = a * x[i];
 }
 
 #define ELEM_KERNELS                                                                                         \
   .gelu = elem_gelu, .merge = elem_merge, .norm = elem_norm, .scale = elem_scale, .rotate = elem_rotate,     \
-  .taps = elem_taps, .add = elem_add, .weigh = elem_weigh
+  .taps = elem_taps, .add = elem_add, .blend = elem_blend, .weigh = elem_weigh

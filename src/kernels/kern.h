@@ -64,17 +64,24 @@ typedef struct KernPanel {
   int bits; // codes are below 2^bits
 } KernPanel;
 
-// One block of positions of one KV head, for the query heads that share it.
+// One block of positions of one KV head, for the query heads that share it: those of a token, or of several
+// tokens that see all of it.
 typedef struct KernAttend {
-  const float *q;                 // [heads][q_stride], scaled already
+  const float *q;                 // queries, scaled already: see kern_query
   const void *k, *v;              // float16, or int8 when there are scales; [n][dim]
   const float *k_scale, *v_scale; // [n], both or none
   const void *next;               // the keys that will be asked for next, to be fetched early; or NULL
-  size_t q_stride, heads, dim;
-  size_t n; // positions, at most KERN_BLOCK
+  size_t heads, dim;
+  size_t group, token_stride; // heads of a token; floats from one token's first query to the next one's
+  size_t n;                   // positions, at most KERN_BLOCK
   // Out, per head: the largest score, the sum of exp(score - max), the weighted sum of v.
   float *max, *sum, *out; // [heads], [heads], [heads][dim]
 } KernAttend;
+
+// The query [dim] of head h.
+static inline const float *kern_query(const KernAttend *a, size_t h) {
+  return a->q + h / a->group * a->token_stride + h % a->group * a->dim;
+}
 
 typedef struct Kern {
   const char *name;
@@ -136,6 +143,8 @@ typedef struct Kern {
                size_t C, float *out);
   // x += y
   void (*add)(float *x, const float *y, size_t n);
+  // y = y * a + x * b
+  void (*blend)(float *y, float a, const float *x, float b, size_t n);
   // y = a * x
   void (*weigh)(float a, const float *x, float *y, size_t n);
   // gate = silu(gate) * up

@@ -441,7 +441,7 @@ INLINE void attend(const bool q8, const KernAttend *a) {
   for (size_t h = 0; h < a->heads; h += 4) {
     const size_t n = a->heads - h < 4 ? a->heads - h : 4;
     for (size_t j = 0; j < n; j++) {
-      scores(q8, a, a->q + (h + j) * a->q_stride, p[j]);
+      scores(q8, a, kern_query(a, h + j), p[j]);
       if (q8) scale_by(p[j], a->k_scale, a->n);
       exponentials(p[j], a->n, &a->max[h + j], &a->sum[h + j]);
       if (q8) scale_by(p[j], a->v_scale, a->n);

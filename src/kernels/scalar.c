@@ -187,7 +187,7 @@ static void scalar_attend(const KernAttend *a) {
     float p[KERN_BLOCK], lane[KERN_LANES] = {0}, *out = a->out + h * a->dim;
     float max = -INFINITY;
     for (size_t i = 0; i < a->n; i++) {
-      p[i] = score(a, a->q + h * a->q_stride, i);
+      p[i] = score(a, kern_query(a, h), i);
       max = p[i] > max ? p[i] : max;
     }
     for (size_t i = 0; i < a->n; i++) {

@@ -35,7 +35,7 @@ static size_t few_units(int threads) { return (size_t)threads + SPARE_UNITS; }
 
 size_t attend_workspace(const Config *c, bool exact, int threads, size_t len) {
   if (exact) return (size_t)threads * len;
-  const size_t shared = few_units(threads) * blocks_of(len), whole = (size_t)threads * (ATTEND_TOKENS + 1);
+  const size_t shared = few_units(threads) * blocks_of(len), whole = (size_t)threads * 2 * ATTEND_TOKENS;
   return (shared > whole ? shared : whole) * partial_floats(c);
 }
 
@@ -79,10 +79,17 @@ static void exact_share(void *arg, int index, int count) {
 
 // --- production ----------------------------------------------------------------------------------
 
-static Partial partial_at(const AttendJob *j, size_t slot) {
+// Room for `n` tokens from slot `slot` on: their maxima, their sums, their vectors.
+static Partial partial_at(const AttendJob *j, size_t slot, size_t n) {
   const size_t G = group_heads(j->c);
   float *p = j->f->scores + slot * partial_floats(j->c);
-  return (Partial){.max = p, .sum = p + G, .out = p + 2 * G};
+  return (Partial){.max = p, .sum = p + n * G, .out = p + 2 * n * G};
+}
+
+// Token i's of them.
+static Partial partial_of(const AttendJob *j, const Partial *all, size_t i) {
+  const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim;
+  return (Partial){.max = all->max + i * G, .sum = all->sum + i * G, .out = all->out + i * G * D};
 }
 
 // Whether token t sees block b.
@@ -93,24 +100,27 @@ static const void *keys_of(const AttendJob *j, size_t t, size_t kv, size_t b) {
   return sees(j, t, b) ? state_k(j->f->rows[t].span->state, j->attn, (int)kv, b * KERN_BLOCK).rows : NULL;
 }
 
-// Block b of KV head kv for token t; `next` are the keys that the thread will read then, or NULL.
-static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const void *next,
+// Block b of KV head kv for the n tokens from t on, of one sequence, which see the same positions of it;
+// `next` are the keys that the thread will read then, or NULL.
+static void run_block(const AttendJob *j, size_t t, size_t n, size_t kv, size_t b, const void *next,
                       const Partial *to) {
-  const size_t D = (size_t)j->c->head_dim, first = b * KERN_BLOCK;
+  const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim, C = (size_t)config_conv_channels(j->c);
+  const size_t first = b * KERN_BLOCK;
   const Row *row = &j->f->rows[t];
   const State *s = row->span->state;
   const size_t left = row->pos + 1 - first;
   const KvStrip k = state_k(s, j->attn, (int)kv, first), v = state_v(s, j->attn, (int)kv, first);
   const KernAttend a = {
-      .q = j->f->qk + t * (size_t)config_conv_channels(j->c) + kv * group_heads(j->c) * D,
+      .q = j->f->qk + t * C + kv * G * D,
       .k = k.rows,
       .v = v.rows,
       .next = next,
       .k_scale = k.scales,
       .v_scale = v.scales,
-      .q_stride = D,
-      .heads = group_heads(j->c),
+      .heads = n * G,
       .dim = D,
+      .group = G,
+      .token_stride = C,
       .n = left < KERN_BLOCK ? left : KERN_BLOCK,
       .max = to->max,
       .sum = to->sum,
@@ -121,13 +131,14 @@ static void run_block(const AttendJob *j, size_t t, size_t kv, size_t b, const v
 }
 
 // Takes block `b` into what the blocks before it gave.
-static void merge_block(size_t G, size_t D, const Partial *all, const Partial *b) {
-  for (size_t h = 0; h < G; h++) {
-    const float max = all->max[h] > b->max[h] ? all->max[h] : b->max[h];
-    const float old = kmath_exp(all->max[h] - max), new = kmath_exp(b->max[h] - max);
-    all->max[h] = max;
+static void merge_block(const AttendJob *j, const Partial *all, const Partial *b) {
+  const size_t D = (size_t)j->c->head_dim;
+  for (size_t h = 0; h < group_heads(j->c); h++) {
+    const float d = b->max[h] - all->max[h];
+    const float old = d > 0 ? kmath_exp(-d) : 1, new = d > 0 ? 1 : kmath_exp(d); // exp(0) is 1
+    if (d > 0) all->max[h] = b->max[h];
     all->sum[h] = all->sum[h] * old + b->sum[h] * new;
-    for (size_t d = 0; d < D; d++) all->out[h * D + d] = all->out[h * D + d] * old + b->out[h * D + d] * new;
+    j->f->linear.kern->blend(all->out + h * D, old, b->out + h * D, new, D);
   }
 }
 
@@ -136,22 +147,39 @@ static void finish(const AttendJob *j, size_t t, size_t kv, const Partial *p) {
   float *out = j->f->mix + (t * (size_t)j->c->n_q + kv * G) * D;
   for (size_t h = 0; h < G; h++) {
     const float scale = 1.0f / p->sum[h];
-    for (size_t d = 0; d < D; d++) out[h * D + d] = p->out[h * D + d] * scale;
+    j->f->linear.kern->weigh(scale, p->out + h * D, out + h * D, D);
   }
 }
 
-// Tokens [t, end) of KV head kv, block by block: a block is read from memory once for all of them. `p` has a
-// slot for each token and one more.
-static void run_tokens(const AttendJob *j, size_t t, size_t end, size_t kv, const Partial *p) {
-  const size_t G = group_heads(j->c), D = (size_t)j->c->head_dim, n = end - t;
+// How many of the tokens [t, end) see the same positions of block b: all of it, of one sequence; else one.
+static size_t alike(const AttendJob *j, size_t t, size_t end, size_t b) {
+  const Row *first = &j->f->rows[t];
+  size_t n = 1;
+  if (first->pos + 1 < (b + 1) * KERN_BLOCK) return n;
+  while (t + n < end && first[n].span == first->span) n++; // later ones see more
+  return n;
+}
+
+// Tokens [t, end) of KV head kv, block by block: a block is read from memory once for all of them. `all` and
+// `one` have room for each token.
+static void run_tokens(const AttendJob *j, size_t t, size_t end, size_t kv, const Partial *all,
+                       const Partial *one) {
   for (size_t b = 0; b < j->blocks; b++)
-    for (size_t i = 0; i < n; i++) {
-      if (!sees(j, t + i, b)) continue;
-      const void *next = i + 1 < n ? keys_of(j, t + i + 1, kv, b) : keys_of(j, t, kv, b + 1);
-      run_block(j, t + i, kv, b, next, b ? &p[n] : &p[i]);
-      if (b) merge_block(G, D, &p[i], &p[n]);
+    for (size_t i = t, n; i < end; i += n) {
+      n = alike(j, i, end, b);
+      if (!sees(j, i, b)) continue;
+      const void *next = i + n < end ? keys_of(j, i + n, kv, b) : keys_of(j, t, kv, b + 1);
+      const Partial to = partial_of(j, b ? one : all, i - t);
+      run_block(j, i, n, kv, b, next, &to);
+      for (size_t k = i; b && k < i + n; k++) {
+        const Partial old = partial_of(j, all, k - t), new = partial_of(j, one, k - t);
+        merge_block(j, &old, &new);
+      }
     }
-  for (size_t i = 0; i < n; i++) finish(j, t + i, kv, &p[i]);
+  for (size_t i = t; i < end; i++) {
+    const Partial p = partial_of(j, all, i - t);
+    finish(j, i, kv, &p);
+  }
 }
 
 // So many tokens share a block where there are enough of them.
@@ -164,13 +192,13 @@ static size_t tokens_at_once(const AttendJob *j, int threads) {
 static void units_share(void *arg, int index, int count) {
   AttendJob *j = arg;
   const size_t T = j->step->n_tokens, n = tokens_at_once(j, count), per_head = (T + n - 1) / n;
-  Partial p[ATTEND_TOKENS + 1];
+  const size_t slot = 2 * n * (size_t)index;
+  const Partial all = partial_at(j, slot, n), one = partial_at(j, slot + n, n);
   PoolRange r;
-  for (size_t i = 0; i <= n; i++) p[i] = partial_at(j, (n + 1) * (size_t)index + i);
   while (pool_claim(&j->claim, per_head * (size_t)j->c->n_kv, 1, index, count, &r))
     for (size_t unit = r.begin; unit < r.end; unit++) {
       const size_t t = unit % per_head * n, end = t + n < T ? t + n : T;
-      run_tokens(j, t, end, unit / per_head, p);
+      run_tokens(j, t, end, unit / per_head, &all, &one);
     }
 }
 
@@ -183,8 +211,8 @@ static void blocks_share(void *arg, int index, int count) {
     for (size_t i = r.begin; i < r.end; i++) {
       const size_t t = i / j->blocks / Nk, kv = i / j->blocks % Nk, b = i % j->blocks;
       if (!sees(j, t, b)) continue;
-      const Partial to = partial_at(j, i);
-      run_block(j, t, kv, b, keys_of(j, t, kv, b + 1), &to);
+      const Partial to = partial_at(j, i, 1);
+      run_block(j, t, 1, kv, b, keys_of(j, t, kv, b + 1), &to);
     }
 }
 
@@ -193,10 +221,10 @@ static void merge_share(void *arg, int index, int count) {
   const AttendJob *j = arg;
   const size_t Nk = (size_t)j->c->n_kv;
   for (size_t unit = (size_t)index; unit < j->step->n_tokens * Nk; unit += (size_t)count) {
-    const Partial all = partial_at(j, unit * j->blocks);
+    const Partial all = partial_at(j, unit * j->blocks, 1);
     for (size_t b = 1; b < blocks_of(j->f->rows[unit / Nk].pos + 1); b++) {
-      const Partial one = partial_at(j, unit * j->blocks + b);
-      merge_block(group_heads(j->c), (size_t)j->c->head_dim, &all, &one);
+      const Partial one = partial_at(j, unit * j->blocks + b, 1);
+      merge_block(j, &all, &one);
     }
     finish(j, unit / Nk, unit % Nk, &all);
   }

@@ -357,6 +357,10 @@ static void check_scales(const Kern *k, size_t n) {
   k->add(y.got, w.got, n);
   kern_scalar.add(y.want, w.want, n);
   agree("x", y, n);
+  kernel = "blend";
+  k->blend(y.got, 0.9f, w.got, 1.3f, n);
+  kern_scalar.blend(y.want, 0.9f, w.want, 1.3f, n);
+  agree("y", y, n);
   kernel = "weigh";
   k->weigh(1.7f, w.got, y.got, n);
   kern_scalar.weigh(1.7f, w.want, y.want, n);
@@ -388,15 +392,19 @@ static void check_elem(const Kern *k) {
 }
 
 static void check_attend(const Kern *k, bool q8) {
-  static const size_t sizes[][3] = {
-      {1, 1, 16},  {4, 256, 128}, {3, 17, 32}, {2, 100, 48}, {4, 5, 64},  {8, 31, 80}, // whole vectors
-      {5, 256, 8}, {4, 255, 24},  {3, 33, 40}, {8, 2, 72},   {1, 19, 88}, {2, 3, 120}, // a half at the end
+  // tokens, heads of each, positions, dimensions
+  static const size_t sizes[][4] = {
+      {1, 1, 1, 16},    {1, 4, 256, 128}, {1, 3, 17, 32},  {1, 2, 100, 48}, // whole vectors
+      {1, 4, 5, 64},    {1, 8, 31, 80},   {1, 5, 256, 8},  {1, 4, 255, 24}, // a half at the end
+      {1, 3, 33, 40},   {1, 8, 2, 72},    {1, 1, 19, 88},  {1, 2, 3, 120},
+      {8, 4, 256, 128}, {3, 3, 255, 128}, {9, 4, 40, 64},  {5, 2, 33, 24}, // several tokens
+      {2, 5, 256, 136}, {17, 2, 7, 8},    {33, 1, 64, 48},
   };
   kernel = q8 ? "attend (int8)" : "attend";
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-    const size_t heads = sizes[s][0], n = sizes[s][1], D = sizes[s][2];
-    KernAttend a = {.heads = heads, .n = n, .dim = D, .q_stride = D};
-    a.q = floats(heads * D, flavour == EXTREMES ? OUTLIERS : flavour);
+    const size_t T = sizes[s][0], G = sizes[s][1], heads = T * G, n = sizes[s][2], D = sizes[s][3];
+    KernAttend a = {.heads = heads, .n = n, .dim = D, .group = G, .token_stride = (G + 1) * D};
+    a.q = floats((T * (G + 1) - 1) * D, flavour == EXTREMES ? OUTLIERS : flavour);
     a.k = halves(n * D, flavour == EXTREMES ? PLAIN : flavour);
     a.v = halves(n * D, flavour);
     if (q8) {
@@ -430,7 +438,7 @@ static void check_attend(const Kern *k, bool q8) {
 static void check_attend_minus_zero(const Kern *k) {
   enum { D = 24, N = 5 };
   kernel = "attend (-0)";
-  KernAttend a = {.heads = 1, .n = N, .dim = D, .q_stride = D};
+  KernAttend a = {.heads = 1, .n = N, .dim = D, .group = 1, .token_stride = D};
   float *q = guard_alloc(D * 4), out[2][D], max[2], sum[2];
   uint16_t *kv = guard_alloc(N * D * 2);
   for (int i = 0; i < D; i++) q[i] = -1e-38f;
@@ -551,7 +559,7 @@ static void time_others(const Kern *k) {
   for (int i = 0; i < 2000; i++) k->merge(up, x, x + n, x + 2 * n, x + 3 * n, x + 4 * n, n);
   report("merge", (double)n, "Gvalues/s", start, 2000);
   guard_free_all();
-  KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .q_stride = 128};
+  KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .group = 4, .token_stride = 512};
   t.q = floats(512, PLAIN);
   t.k = halves(KERN_BLOCK * 128, PLAIN);
   t.v = halves(KERN_BLOCK * 128, PLAIN);

@@ -295,6 +295,40 @@ static void shared_blocks_change_no_bit(void **state) {
   free(want);
 }
 
+// Two prompts read on in one step, both behind whole blocks of the cache, so that the tokens which share a
+// block end where the one sequence does: each as alone.
+static void neighbours_share_no_block(void **state) {
+  (void)state;
+  enum { BEFORE = 300, MORE = 101 };
+  for (int threads = 1; threads <= 2; threads++) {
+    Case c = open_case(&goldens[3], threads, false);
+    int32_t ids[2][BEFORE + MORE];
+    zaya_session *s[2];
+    float *want[2], *got[2];
+    zaya_feed feeds[2];
+    fill_ids(&c, ids[0], BEFORE + MORE);
+    for (int i = 0; i < BEFORE + MORE; i++) ids[1][i] = ids[0][BEFORE + MORE - 1 - i];
+    for (int k = 0; k < 2; k++) {
+      s[k] = session(&c, BEFORE + MORE);
+      want[k] = feed(&c, s[k], ids[k], BEFORE + MORE);
+      zaya_session_reset(s[k]);
+      free(feed(&c, s[k], ids[k], BEFORE));
+      got[k] = malloc(MORE * c.V * sizeof(float));
+      feeds[k] = (zaya_feed){
+          .session = s[k], .ids = ids[k] + BEFORE, .n = MORE, .mode = ZAYA_LOGITS_ALL, .logits = got[k]};
+    }
+    zaya_error err = {0};
+    if (!zaya_feed_many(feeds, 2, &err)) fail_msg("%s", err.message);
+    for (int k = 0; k < 2; k++) {
+      assert_memory_equal(got[k], want[k] + BEFORE * c.V, MORE * c.V * sizeof(float));
+      zaya_session_free(s[k]);
+      free(want[k]);
+      free(got[k]);
+    }
+    close_case(&c);
+  }
+}
+
 // Continues a session with the last ids and compares with what one uninterrupted session gave.
 static void continues_bitwise(const Case *c, zaya_session *s, const int32_t *ids, size_t at,
                               const float *want) {
@@ -431,10 +465,15 @@ static void bad_feeds_leave_the_session_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(prefill_equals_goldens),          cmocka_unit_test(greedy_tokens_equal_goldens),
-      cmocka_unit_test(cutting_changes_no_bit),          cmocka_unit_test(shared_blocks_change_no_bit),
-      cmocka_unit_test(states_continue_bitwise),         cmocka_unit_test(damaged_states_are_refused),
-      cmocka_unit_test(foreign_checkpoints_are_refused), cmocka_unit_test(bad_feeds_leave_the_session_alone),
+      cmocka_unit_test(prefill_equals_goldens),
+      cmocka_unit_test(greedy_tokens_equal_goldens),
+      cmocka_unit_test(cutting_changes_no_bit),
+      cmocka_unit_test(shared_blocks_change_no_bit),
+      cmocka_unit_test(neighbours_share_no_block),
+      cmocka_unit_test(states_continue_bitwise),
+      cmocka_unit_test(damaged_states_are_refused),
+      cmocka_unit_test(foreign_checkpoints_are_refused),
+      cmocka_unit_test(bad_feeds_leave_the_session_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
