@@ -188,18 +188,23 @@ void avx512_pack_side(const KernActs *x, size_t tile, size_t first, size_t have)
   pack_floats(x->sum + first * G, have, G, x->tile_sum + tile * G * 16);
 }
 
+// How codes lie: in rows of 4 or 8 bits as they are, or unpacked to bytes in the order of the lanes of the
+// sum.
+typedef enum Codes { AS_NIBBLES, AS_BYTES, UNPACKED } Codes;
+
 // 16 rows of a tile: where they lie, and their scales and biases as float32 in [groups / 16][16 rows][16].
 typedef struct TileRows {
   const uint8_t *code[16]; // missing rows repeat the last
   const uint8_t *next;     // the row 16 after the first, asked for ahead of its use
+  const uint8_t *unpacked; // [rank of a group][16 rows][32], if they are
   const float *scale, *bias;
-  size_t groups, next_stride;
+  size_t groups, next_stride, row_bytes;
 } TileRows;
 
-// Four codes of each of two dwords (of 4 bits: d and d + 4) broadcast to all lanes.
-INLINE void tile_codes(const int BITS, const uint8_t *code, size_t g, size_t d, __m512i *lo, __m512i *hi) {
-  const int8_t *c = (const int8_t *)code + g * 4 * (size_t)BITS + 4 * d;
-  if (BITS == 4) {
+// Four codes of each of two dwords, d and d + 4, broadcast to all lanes. `code` is where a row's group lies.
+INLINE void tile_codes(const Codes codes, const uint8_t *code, size_t d, __m512i *lo, __m512i *hi) {
+  const int8_t *c = (const int8_t *)code + 4 * d;
+  if (codes == AS_NIBBLES) {
     const __m512i both = _mm512_set1_epi32(load_i32(c)), nibble = _mm512_set1_epi8(15);
     *lo = _mm512_and_si512(both, nibble);
     *hi = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
@@ -209,24 +214,27 @@ INLINE void tile_codes(const int BITS, const uint8_t *code, size_t g, size_t d, 
   }
 }
 
-enum { R = 4, V = 2 }; // rows and vectors of tokens whose sums fit the registers
+// Vectors of tokens; rows whose sums fit the registers next to them. The products of 4 rows are 8 chains of
+// sums, just as many as the latency of one needs (Zen 5). 6 rows leave room, but codes of 4 bits unpacked for
+// each tile anew take what that gains.
+enum { V = 2, MOST_ROWS = 6 };
 
-// acc = rows r .. r + R times V vectors of tokens, for the lane of the sum that is `rank`th.
-INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, const KernActs *x,
-                      size_t tile, __m512 acc[R * V]) {
+// acc = NR rows from r on times V vectors of tokens, for the lane of the sum that is `rank`th.
+INLINE void tile_lane(const Codes codes, const int NR, const TileRows *w, size_t r, size_t rank,
+                      const KernActs *x, size_t tile, __m512 acc[MOST_ROWS * V]) {
   const size_t G = x->groups, first = rank * (G / 16), lane = lane_at[rank];
   const int8_t *xq = x->tile_q + (tile * G + first) * 512;
   const float *xs = x->tile_scale + (tile * G + first) * 16, *xb = x->tile_sum + (tile * G + first) * 16;
   const float *scale = w->scale + r * 16 + lane, *bias = w->bias + r * 16 + lane;
-  const uint8_t *code[R];
+  const uint8_t *unpacked = w->unpacked + first * 512 + r * 32, *code[MOST_ROWS];
 #pragma GCC unroll 8
-  for (int k = 0; k < R; k++) code[k] = w->code[r + (size_t)k];
-#pragma GCC unroll 8
-  for (int k = 0; k < R * V; k++) acc[k] = _mm512_setzero_ps();
+  for (int k = 0; k < NR; k++) code[k] = w->code[r + (size_t)k];
+#pragma GCC unroll 16
+  for (int k = 0; k < NR * V; k++) acc[k] = _mm512_setzero_ps();
   for (size_t g = lane; g < w->groups; g += 16) {
-    __m512i dot[R * V];
-#pragma GCC unroll 8
-    for (int k = 0; k < R * V; k++) dot[k] = _mm512_setzero_si512();
+    __m512i dot[MOST_ROWS * V];
+#pragma GCC unroll 16
+    for (int k = 0; k < NR * V; k++) dot[k] = _mm512_setzero_si512();
 #pragma GCC unroll 4
     for (size_t d = 0; d < 4; d++) {
       __m512i qlo[V], qhi[V];
@@ -234,11 +242,14 @@ INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, 
       for (int v = 0; v < V; v++) {
         qlo[v] = _mm512_loadu_si512((const void *)(xq + (size_t)v * G * 512 + d * 64));
         qhi[v] = _mm512_loadu_si512((const void *)(xq + (size_t)v * G * 512 + 256 + d * 64));
+        if (codes == UNPACKED) STAY(qlo[v]);
+        if (codes == UNPACKED) STAY(qhi[v]);
       }
 #pragma GCC unroll 8
-      for (int k = 0; k < R; k++) {
+      for (int k = 0; k < NR; k++) {
         __m512i lo, hi;
-        tile_codes(BITS, code[k], g, d, &lo, &hi);
+        tile_codes(codes, codes == UNPACKED ? unpacked + k * 32 : code[k] + g * (codes == AS_BYTES ? 32 : 16),
+                   d, &lo, &hi);
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
           dot[k * V + v] = _mm512_dpbusd_epi32(dot[k * V + v], lo, qlo[v]);
@@ -250,37 +261,77 @@ INLINE void tile_lane(const int BITS, const TileRows *w, size_t r, size_t rank, 
     for (int v = 0; v < V; v++) {
       const __m512 s = _mm512_loadu_ps(xs + (size_t)v * G * 16), b = _mm512_loadu_ps(xb + (size_t)v * G * 16);
 #pragma GCC unroll 8
-      for (int k = 0; k < R; k++) {
+      for (int k = 0; k < NR; k++) {
         __m512 *a = &acc[k * V + v];
         const __m512 sx = _mm512_mul_ps(_mm512_set1_ps(scale[k * 16]), s);
         *a = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[k * V + v]), sx, *a);
         *a = _mm512_fmadd_ps(_mm512_set1_ps(bias[k * 16]), b, *a);
       }
     }
-    xq += 512, xs += 16, xb += 16, scale += 256, bias += 256;
+    xq += 512, xs += 16, xb += 16, scale += 256, bias += 256, unpacked += 512;
+  }
+}
+
+// Codes of 4 bits of 16 rows: [rank of a group][16 rows][32], dwords d and d + 4 as everywhere. Two rows'
+// codes of a group fill a line.
+static void unpack_tile(const TileRows *w, size_t groups, uint8_t *to) {
+  const __m512i nibble = _mm512_set1_epi8(15);
+  for (size_t g = 0; g < w->groups; g += 4) {
+    const __mmask16 m = first_lanes(4 * (w->groups - g));
+    uint8_t *at[4];
+    for (size_t k = 0; k < 4; k++) at[k] = to + rank_of(g + k, groups) * 512;
+#pragma GCC unroll 8
+    for (size_t r = 0; r < 16; r += 2) {
+      const __m512i a = _mm512_maskz_loadu_epi32(m, w->code[r] + g * 16),
+                    b = _mm512_maskz_loadu_epi32(m, w->code[r + 1] + g * 16);
+      const __m512i alo = _mm512_and_si512(a, nibble),
+                    ahi = _mm512_and_si512(_mm512_srli_epi16(a, 4), nibble);
+      const __m512i blo = _mm512_and_si512(b, nibble),
+                    bhi = _mm512_and_si512(_mm512_srli_epi16(b, 4), nibble);
+      const __m512i a01 = _mm512_shuffle_i32x4(alo, ahi, 0x44), a23 = _mm512_shuffle_i32x4(alo, ahi, 0xEE);
+      const __m512i b01 = _mm512_shuffle_i32x4(blo, bhi, 0x44), b23 = _mm512_shuffle_i32x4(blo, bhi, 0xEE);
+      _mm512_storeu_si512(at[0] + r * 32, _mm512_shuffle_i32x4(a01, b01, 0x88));
+      _mm512_storeu_si512(at[1] + r * 32, _mm512_shuffle_i32x4(a01, b01, 0xDD));
+      _mm512_storeu_si512(at[2] + r * 32, _mm512_shuffle_i32x4(a23, b23, 0x88));
+      _mm512_storeu_si512(at[3] + r * 32, _mm512_shuffle_i32x4(a23, b23, 0xDD));
+    }
   }
 }
 
 // Asks for row i of the next 16: its codes come while these rows are multiplied.
-INLINE void ask_next(const TileRows *w, int bits, int i) {
+INLINE void ask_next(const TileRows *w, int i) {
   const char *row = (const char *)w->next + (size_t)i * w->next_stride;
-  for (size_t at = 0; at < w->groups * 4 * (size_t)bits; at += 64) _mm_prefetch(row + at, _MM_HINT_T0);
+  for (size_t at = 0; at < w->row_bytes; at += 64) _mm_prefetch(row + at, _MM_HINT_T0);
+}
+
+// Stacks of partial sums of 16 rows times V vectors: see panel_tile.
+typedef __m512 TileSums[V][16];
+
+// Lane number `rank` of NR rows from r on: into the stack, and from there, at last, to `sum`.
+INLINE void tile_part(const Codes codes, const int NR, const TileRows *w, size_t r, int rank,
+                      const KernActs *x, size_t tile, TileSums stack[4], TileSums *sum) {
+  __m512 acc[MOST_ROWS * V];
+  tile_lane(codes, NR, w, r, (size_t)rank, x, tile, acc);
+  int level = 0;
+  for (; rank >> level & 1; level++)
+#pragma GCC unroll 16
+    for (int k = 0; k < NR * V; k++) acc[k] = _mm512_add_ps(stack[level][k % V][r + k / V], acc[k]);
+  TileSums *to = level == 4 ? sum : &stack[level];
+#pragma GCC unroll 16
+  for (int k = 0; k < NR * V; k++) (*to)[k % V][r + k / V] = acc[k];
 }
 
 // sum[v][r]: 16 rows times V vectors, their lanes added as the tree.
-INLINE void tile_rows(const int BITS, const TileRows *w, const KernActs *x, size_t tile, __m512 sum[V][16]) {
-  __m512 stack[4][V][16], acc[R * V];
+INLINE void tile_rows(const Codes codes, const TileRows *w, const KernActs *x, size_t tile, TileSums *sum) {
+  TileSums stack[4];
   for (int i = 0; i < 16; i++) {
-    if (tile == 0) ask_next(w, BITS, i);
-    for (int r = 0; r < 16; r += R) {
-      tile_lane(BITS, w, (size_t)r, (size_t)i, x, tile, acc);
-      int level = 0;
-      for (; i >> level & 1; level++)
-#pragma GCC unroll 8
-        for (int k = 0; k < R * V; k++) acc[k] = _mm512_add_ps(stack[level][k % V][r + k / V], acc[k]);
-      __m512(*to)[16] = level == 4 ? sum : stack[level];
-#pragma GCC unroll 8
-      for (int k = 0; k < R * V; k++) to[k % V][r + k / V] = acc[k];
+    if (tile == 0) ask_next(w, i);
+    if (codes == UNPACKED) {
+      tile_part(codes, 6, w, 0, i, x, tile, stack, sum);
+      tile_part(codes, 6, w, 6, i, x, tile, stack, sum);
+      tile_part(codes, 4, w, 12, i, x, tile, stack, sum);
+    } else {
+      for (size_t r = 0; r < 16; r += 4) tile_part(codes, 4, w, r, i, x, tile, stack, sum);
     }
   }
 }
@@ -305,6 +356,23 @@ void avx512_tile_floats(const KernRows *w, const uint8_t *from, float *to) {
   }
 }
 
+// The tokens that fill pairs of tiles, or more than MOST_FEW of one; returns how many.
+INLINE size_t tile_pairs(const Codes codes, const TileRows *w, const KernActs *x, size_t n, float *y,
+                         size_t y_stride, size_t rows) {
+  size_t t = 0;
+  for (; t < n && n - t > MOST_FEW; t += V * KERN_TILE) {
+    TileSums sum;
+    tile_rows(codes, w, x, t / KERN_TILE, &sum);
+    for (size_t v = 0, at = t; v < V; v++, at += KERN_TILE)
+      avx512_store_tile(sum[v], rows, n - at, y + at * y_stride, y_stride);
+  }
+  return t;
+}
+
+// From so many tokens on, codes of 4 bits are unpacked once for all of them. For 32 that takes as long as it
+// saves.
+enum { UNPACK_FROM = 57 };
+
 INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, const KernActs *x, size_t n,
                   float *y, size_t y_stride) {
   size_t t = 0;
@@ -312,16 +380,18 @@ INLINE void tiles(const int BITS, const KernRows *w, const KernPanel *scratch, c
     TileRows rows = {.scale = scratch->scale,
                      .bias = scratch->bias,
                      .groups = w->groups,
+                     .unpacked = scratch->codes,
                      .next = w->w + 16 * w->w_stride,
-                     .next_stride = w->w_stride};
+                     .next_stride = w->w_stride,
+                     .row_bytes = w->groups * 4 * (size_t)BITS};
     for (size_t r = 0; r < 16; r++) rows.code[r] = w->w + (r < w->rows ? r : w->rows - 1) * w->w_stride;
     avx512_tile_floats(w, w->scales, scratch->scale);
     avx512_tile_floats(w, w->biases, scratch->bias);
-    for (; t < n && n - t > MOST_FEW; t += V * KERN_TILE) {
-      __m512 sum[V][16];
-      tile_rows(BITS, &rows, x, t / KERN_TILE, sum);
-      for (size_t v = 0, at = t; v < V; v++, at += KERN_TILE)
-        avx512_store_tile(sum[v], w->rows, n - at, y + at * y_stride, y_stride);
+    if (BITS == 4 && n >= UNPACK_FROM) {
+      unpack_tile(&rows, x->groups, scratch->codes);
+      t = tile_pairs(UNPACKED, &rows, x, n, y, y_stride, w->rows);
+    } else {
+      t = tile_pairs(BITS == 4 ? AS_NIBBLES : AS_BYTES, &rows, x, n, y, y_stride, w->rows);
     }
   }
   for (; t < n; t += KERN_TILE)

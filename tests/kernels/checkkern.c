@@ -235,8 +235,10 @@ static void check_tile_of(const Kern *k, int bits, size_t n, size_t pad, size_t 
 static void check_tile(const Kern *k, int bits) {
   if (!k->pack_tile) return;
   kernel = bits == 4 ? "tile_q4" : "tile_q8";
-  for (int i = 0; i < N_GROUP_COUNTS; i++)
+  for (int i = 0; i < N_GROUP_COUNTS; i++) {
     check_tile_of(k, bits, group_counts[i], 0, i % 3 ? 16 : 1 + (size_t)i % 16, 1 + next_u32() % 51);
+    check_tile_of(k, bits, group_counts[i], 0, i % 3 ? 1 + (size_t)i % 16 : 16, 52 + next_u32() % 51);
+  }
   for (size_t T = 1; T <= 4 * KERN_TILE + 1; T++) check_tile_of(k, bits, T % 2 ? 19 : 16, 0, 1 + T % 16, T);
   static const size_t pads[] = {4, 8, 32, 40, 60, 1, 2, 63}; // no line begins with a row's codes
   for (size_t i = 0; i < sizeof pads / sizeof *pads; i++)
