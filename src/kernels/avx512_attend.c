@@ -106,7 +106,7 @@ INLINE void exponentials_4(float p[4][KERN_BLOCK], size_t n, float max[4], float
   for (int j = 0; j < 4; j++) sum[j] = add_lanes(acc[j]);
 }
 
-// What heads h .. h + 3 give to positions: scores become weights, maxima and sums.
+// Scores of heads h .. h + 3 become what they give to the values; stores their maxima and sums.
 INLINE void weights_4(const bool q8, const KernAttend *a, size_t h, float p[4][KERN_BLOCK]) {
   float max[4], sum[4];
   for (size_t j = 0; q8 && j < 4; j++) scale_by(p[j], a->k_scale, a->n);

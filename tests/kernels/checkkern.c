@@ -561,17 +561,22 @@ static void time_others(const Kern *k) {
   for (int i = 0; i < 2000; i++) k->merge(up, x, x + n, x + 2 * n, x + 3 * n, x + 4 * n, n);
   report("merge", (double)n, "Gvalues/s", start, 2000);
   guard_free_all();
-  KernAttend t = {.heads = 4, .n = KERN_BLOCK, .dim = 128, .group = 4, .token_stride = 512};
-  t.q = floats(512, PLAIN);
-  t.k = halves(KERN_BLOCK * 128, PLAIN);
-  t.v = halves(KERN_BLOCK * 128, PLAIN);
-  t.out = guard_alloc(2048);
-  t.max = guard_alloc(16);
-  t.sum = guard_alloc(16);
-  start = now();
-  for (int i = 0; i < 1000; i++) k->attend(&t);
-  report("attend", 2.0 * 4 * KERN_BLOCK * 128 * 2, "GFLOP/s", start, 1000);
-  guard_free_all();
+  for (size_t T = 1; T <= 8; T += 7) {
+    enum { G = 4, D = 128 };
+    char what[32];
+    KernAttend t = {.heads = T * G, .n = KERN_BLOCK, .dim = D, .group = G, .token_stride = G * D};
+    t.q = floats(T * G * D, PLAIN);
+    t.k = halves(KERN_BLOCK * D, PLAIN);
+    t.v = halves(KERN_BLOCK * D, PLAIN);
+    t.out = guard_alloc(T * G * D * 4);
+    t.max = guard_alloc(T * G * 4);
+    t.sum = guard_alloc(T * G * 4);
+    snprintf(what, sizeof what, "attend, %zu tokens", T);
+    start = now();
+    for (int i = 0; i < 1000; i++) k->attend(&t);
+    report(what, 2.0 * (double)(T * G) * KERN_BLOCK * D * 2, "GFLOP/s", start, 1000);
+    guard_free_all();
+  }
 }
 
 static void check(const Kern *k, const char *name) {
