@@ -171,18 +171,15 @@ INLINE void weigh_rows(const Kind kind, const KernAttend *a, size_t h, const voi
 
 // --- few heads: bound by reading ------------------------------------------------------------------
 
-INLINE const void *kv_at(const Kind kind, const void *kv, size_t dim, size_t i) {
-  return (const char *)kv + i * row_bytes(kind, dim);
-}
-
 INLINE void attend_few(const Kind kind, const KernAttend *a) {
+  const size_t row = row_bytes(kind, a->dim);
   float p[4][KERN_BLOCK];
   for (size_t h = 0; h < a->heads; h += 4) {
     scores_4(kind, a, h, a->k, 0, a->n, p);
     weights_4(kind == AS_INT8, a, h, p);
     for (size_t from = 0, to; from < a->n; from = to) {
       to = from + FETCH_ROWS < a->n ? from + FETCH_ROWS : a->n;
-      weigh_rows(kind, a, h, kv_at(kind, a->v, a->dim, from), from, to, p);
+      weigh_rows(kind, a, h, (const char *)a->v + from * row, from, to, p);
     }
   }
 }

@@ -571,7 +571,7 @@ static void time_others(const Kern *k) {
     t.out = guard_alloc(T * G * D * 4);
     t.max = guard_alloc(T * G * 4);
     t.sum = guard_alloc(T * G * 4);
-    snprintf(what, sizeof what, "attend, %zu tokens", T);
+    snprintf(what, sizeof what, "attend, %zu heads", T * G);
     start = now();
     for (int i = 0; i < 1000; i++) k->attend(&t);
     report(what, 2.0 * (double)(T * G) * KERN_BLOCK * D * 2, "GFLOP/s", start, 1000);
