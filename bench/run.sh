@@ -15,5 +15,10 @@ if [ "$mode" = busy ]; then
   "$zaya" bench -m "$bundle" -p 16,512 -n 12 -d 0 -b 1,8 -t 1 -r 1 --parts
   ZAYA_CPU=avx2 "$zaya" bench -m "$bundle" -p 128,512 -n 8 -d 0 -t 1 -r 1
 else
-  "$zaya" bench -m "$bundle" -p 16,128,512,2048 -n 64 -d 0,4096 -b 1,4,8 -t 1,2 -r 5 --parts
+  "$zaya" bench -m "$bundle" -p 16,128,512,2048 -n 48 -d 0,4096 -b 1,4,8 -t 2,1 -r 3 --parts
+  "$zaya" bench -m "$bundle" -p 16 -n 48 -d 16384,32768 -b 1 -t 2 -r 2
+  for rung in avxvnni avx2; do # where the processor has them
+    ZAYA_CPU=$rung "$zaya" inspect --cpu > /dev/null 2>&1 || continue
+    ZAYA_CPU=$rung "$zaya" bench -m "$bundle" -p 128,512,2048 -n 48 -d 0 -b 1,8 -t 2 -r 2
+  done
 fi
