@@ -7,7 +7,7 @@ import json
 import sys
 from html import escape
 
-ROW, LEFT, WIDTH, TOP = 22, 250, 420, 50
+ROW, LEFT, WIDTH, TOP = 22, 290, 420, 50
 
 
 def rows(paths):
